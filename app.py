@@ -1,0 +1,189 @@
+"""The composition root: makes the site out of its parts, and nothing else."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from functools import partial
+
+import structlog
+from flask import Flask, render_template, request
+from flask_wtf.csrf import CSRFError
+from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.orm import Session
+from werkzeug.exceptions import HTTPException
+from werkzeug.middleware.proxy_fix import ProxyFix
+
+import blueprints.accounts
+import blueprints.development
+import blueprints.preferences
+import blueprints.requests
+import blueprints.site
+import commands
+import extensions
+import headers
+import letters
+import logs
+from database import Database
+from domain.consent import decisions, notices, purposes
+from domain.consent.purposes import PurposeRegister
+from domain.delivery.transports import transport
+from domain.delivery.worker import Worker
+from domain.identity import limits, signed_links
+from domain.identity.passwords import Passwords
+from domain.locales import LOCALES
+from domain.rights import intake, requests
+from settings import Settings
+
+log = structlog.get_logger()
+
+
+def create_app(settings: Settings | None = None) -> Flask:
+    """Make the site.
+
+    Raises SettingsError, ContentError, and ChangedNotice when a published notice was changed
+    on disk. A database that is away is no error here: `/readyz` tells.
+    """
+    settings = settings or Settings.from_environment()
+    logs.configure()
+    register = purposes.load(settings.content, marketing_age=settings.marketing_age)
+    database = Database(
+        settings.database_url, info={"keyring": settings.keys, "purposes": register}
+    )
+    app = Flask(__name__)
+    app.config.update(_configuration(settings))
+    _wire(app, settings, database, register)
+    headers.init(app, secure=settings.secure)
+    _handle_errors(app)
+    for package in (
+        blueprints.site,
+        blueprints.accounts,
+        blueprints.preferences,
+        blueprints.requests,
+    ):
+        app.register_blueprint(package.bp)
+    if settings.development and settings.mail_url.startswith("folder:"):
+        app.register_blueprint(blueprints.development.bp)
+    commands.register(app)
+    _refuse_changed_notices(database, settings)
+    return app
+
+
+def wsgi() -> Flask:
+    """The site as a server runs it: refuses to start when something is not as it must be."""
+    app = create_app()
+    check_start(app)
+    return app
+
+
+def check_start(app: Flask) -> None:
+    """Raise unless notices are in force and agree with `purposes.toml`."""
+    database, settings = app.extensions["database"], app.extensions["settings"]
+    with database.reading() as session:
+        notices.check_in_force(session, settings.content, at=extensions.now())
+
+
+def _configuration(settings: Settings) -> dict[str, object]:
+    return {
+        "SECRET_KEY": settings.keys.signing_key,
+        "SESSION_COOKIE_NAME": "__Host-session" if settings.secure else "session",
+        "SESSION_COOKIE_SECURE": settings.secure,
+        "SESSION_COOKIE_HTTPONLY": True,
+        "SESSION_COOKIE_SAMESITE": "Lax",
+        "SESSION_REFRESH_EACH_REQUEST": False,
+        # The token lives as long as the session: a form left open over lunch still works.
+        "WTF_CSRF_TIME_LIMIT": None,
+        "WTF_CSRF_CHECK_DEFAULT": False,
+        "MAX_CONTENT_LENGTH": 64 * 1024,
+        "BABEL_DEFAULT_LOCALE": "nb",
+    }
+
+
+def _wire(app: Flask, settings: Settings, database: Database, register: PurposeRegister) -> None:
+    if settings.trusted_proxies:
+        # Only the visitor's address and scheme are taken from a proxy, never the host.
+        proxies = settings.trusted_proxies
+        app.wsgi_app = ProxyFix(app.wsgi_app, x_for=proxies, x_proto=proxies)  # type: ignore[method-assign]
+    render = partial(letters.render, app)
+    handlers = {
+        "intake.request": partial(_take, intake.take_request, settings.link_lifetime),
+        "intake.reset": partial(_take, intake.take_reset, settings.link_lifetime),
+    }
+    worker = Worker(database, transport(settings.mail_url), render, handlers, extensions.now)
+    parts = {
+        "settings": settings,
+        "database": database,
+        "passwords": Passwords(settings.password_hashing),
+        "operator": register.operator,
+        "processors": register.processors,
+        "worker": worker,
+        "housekeeping": partial(housekeeping, database),
+    }
+    extensions.init(app, parts)
+    app.jinja_env.globals.update(
+        operator=register.operator,
+        locales=LOCALES,
+        locale=extensions.locale,
+        language_url=extensions.language_url,
+        csp_nonce=headers.csp_nonce,
+    )
+    app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
+
+
+def _take(service, lifetime: timedelta, session: Session, payload, at: datetime) -> None:  # type: ignore[no-untyped-def]
+    service(session, payload, lifetime=lifetime, at=at)
+
+
+def housekeeping(database: Database, at: datetime) -> None:
+    """What time does to what is kept: consents expire, old links and attempts go."""
+    with database.transaction() as session:
+        expired = decisions.expire_due(session, at=at)
+    with database.transaction() as session:
+        refused = requests.refuse_unverified(session, at=at)
+    with database.transaction() as session:
+        signed_links.purge(session, at=at)
+        limits.purge(session, at=at)
+    log.info("housekeeping", consents_expired=expired, requests_refused=refused)
+
+
+def _refuse_changed_notices(database: Database, settings: Settings) -> None:
+    try:
+        with database.reading() as session:
+            notices.check_files(session, settings.content)
+    except DBAPIError:
+        # Away, or not migrated yet: then nothing is published from here either.
+        log.warning("notices_not_checked", reason="database")
+
+
+def _handle_errors(app: Flask) -> None:
+    @app.before_request
+    def protect() -> None:
+        """Refuse a POST without a good token, but where the view shows its form again."""
+        try:
+            extensions.csrf.protect()
+        except CSRFError:
+            view = app.view_functions.get(request.endpoint or "")
+            if view is not None and not getattr(view, "keeps_typed", False):
+                raise
+
+    @app.errorhandler(HTTPException)
+    def http(error: HTTPException) -> tuple[str, int] | HTTPException:
+        if error.code is None or error.code < 400:
+            return error
+        return _page(403 if isinstance(error, CSRFError) else error.code, error)
+
+    @app.errorhandler(OperationalError)
+    @app.errorhandler(InterfaceError)
+    def away(error: DBAPIError) -> tuple[str, int]:
+        log.error("database_away", exc_info=error)
+        return _page(503)
+
+    @app.errorhandler(Exception)
+    def broken(error: Exception) -> tuple[str, int]:
+        log.error("unexpected", endpoint=request.endpoint, exc_info=error)
+        return _page(500)
+
+
+def _page(code: int, error: HTTPException | None = None) -> tuple[str, int]:
+    known = (400, 403, 404, 410, 413, 429, 500, 503)
+    name = code if code in known else (400 if code < 500 else 500)
+    return render_template(f"errors/{name}.html", error=error), code

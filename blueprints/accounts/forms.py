@@ -1,0 +1,240 @@
+"""The forms of the account's pages. What each field is for stands in `purposes.toml`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from flask_babel import gettext as _
+from flask_babel import lazy_gettext as __
+from flask_login import current_user
+from wtforms import (
+    BooleanField,
+    Field,
+    PasswordField,
+    RadioField,
+    SelectField,
+    StringField,
+)
+from wtforms.validators import Length, Optional, ValidationError
+
+from domain.identity import emails, phones
+from domain.identity.accounts import Person
+from domain.identity.errors import InvalidAddress, InvalidPhone
+from domain.identity.passwords import PasswordProblem, problem
+from domain.locales import LOCALES
+from extensions import settings
+from forms import ConsentForm, Required, SiteForm, stripped
+
+UNDER_AGE = 0
+_TOO_LONG = __("This is too long: %(max)d characters at most")
+
+
+def _longest(characters: int) -> Length:
+    return Length(max=characters, message=_TOO_LONG)
+
+
+def _email_field() -> StringField:
+    return StringField(
+        __("E-mail address"),
+        [Required(__("Write your e-mail address")), _longest(254)],
+        filters=[stripped],
+        render_kw={"autocomplete": "email", "type": "email", "inputmode": "email"},
+    )
+
+
+class EmailMixin:
+    """An e-mail address that mail can be sent to."""
+
+    def validate_email(self, field: Field) -> None:
+        """Refuse what is no address."""
+        try:
+            emails.normalise(field.data)
+        except InvalidAddress:
+            raise ValidationError(
+                _("This is not an e-mail address. It should look like name@example.com")
+            ) from None
+
+
+class DetailsMixin:
+    """Checks of the optional fields."""
+
+    def validate_phone(self, field: Field) -> None:
+        """Refuse what is no telephone number; keep it as E.164."""
+        if field.data:
+            try:
+                phones.normalise(field.data)
+            except InvalidPhone:
+                raise ValidationError(
+                    _("This is not a phone number. Abroad it starts with + and the country")
+                ) from None
+
+    def validate_postal_code(self, field: Field) -> None:
+        """Letters, digits, spaces and hyphens are in postal codes everywhere."""
+        if field.data and not all(one.isalnum() or one in " -" for one in field.data):
+            raise ValidationError(_("This is not a postal code"))
+
+
+class DetailsForm(DetailsMixin, SiteForm):
+    """What a person can tell about themselves, and correct."""
+
+    name = StringField(
+        __("Name"),
+        [Required(__("Write your name")), _longest(200)],
+        filters=[stripped],
+        render_kw={"autocomplete": "name"},
+    )
+    phone = StringField(
+        __("Phone"),
+        [Optional(), _longest(40)],
+        filters=[stripped],
+        render_kw={"autocomplete": "tel", "type": "tel", "inputmode": "tel"},
+    )
+    address = StringField(
+        __("Street address"),
+        [Optional(), _longest(200)],
+        filters=[stripped],
+        render_kw={"autocomplete": "street-address"},
+    )
+    postal_code = StringField(
+        __("Postal code"),
+        [Optional(), _longest(12)],
+        filters=[stripped],
+        render_kw={"autocomplete": "postal-code"},
+    )
+    city = StringField(
+        __("City"),
+        [Optional(), _longest(100)],
+        filters=[stripped],
+        render_kw={"autocomplete": "address-level2"},
+    )
+    age = RadioField(__("Your age"), coerce=int, validate_choice=False)
+
+    def __init__(self, *args: Any, **kwargs: Any):
+        super().__init__(*args, **kwargs)
+        low, high = settings().registration_age, settings().marketing_age
+        older = [(high, _("%(age)d years or older", age=high))]
+        between = [(low, _("%(age)d to %(below)d years", age=low, below=high - 1))]
+        younger = [(UNDER_AGE, _("Under %(age)d years", age=low))]
+        self.age.choices = older + (between if high > low else []) + younger
+
+    def validate_age(self, field: Field) -> None:
+        """An account takes the age of registration (GDPR art. 8, personopplysningsloven § 5)."""
+        if field.data not in {choice for choice, _label in field.choices}:
+            raise ValidationError(_("Say how old you are"))
+        if field.data == UNDER_AGE:
+            raise ValidationError(
+                _(
+                    "You must be %(age)d to have an account. Nothing of what you wrote is kept",
+                    age=settings().registration_age,
+                )
+            )
+
+    def person(self, email: str) -> Person:
+        """What was filled in, with this address."""
+        return Person(
+            name=self.name.data,
+            email=email,
+            phone=phones.normalise(self.phone.data) if self.phone.data else None,
+            address=self.address.data or None,
+            postal_code=self.postal_code.data or None,
+            city=self.city.data or None,
+        )
+
+
+def check_password(field: Field, own: list[str | None]) -> None:
+    """Raise ValidationError when the password is too easy (requirement 76)."""
+    found = problem(field.data or "", own=own)
+    messages = {
+        PasswordProblem.TOO_SHORT: _("Use at least 8 characters; 15 or more is better"),
+        PasswordProblem.TOO_LONG: _("Use at most 256 characters"),
+        PasswordProblem.COMMON: _("Many people use this password, so it is quickly guessed"),
+        PasswordProblem.PERSONAL: _("Do not use your name or e-mail address as the password"),
+    }
+    if found is not None:
+        raise ValidationError(messages[found])
+
+
+def new_password_field(label: Any) -> PasswordField:
+    """A field for a new password; pasting and password managers are welcome."""
+    return PasswordField(
+        label,
+        [Required(__("Choose a password"))],
+        render_kw={"autocomplete": "new-password", "minlength": False},
+    )
+
+
+class RegisterForm(EmailMixin, DetailsForm, ConsentForm):
+    """Everything on the registration form but the consents, which a presentation adds."""
+
+    email = _email_field()
+    password = new_password_field(__("Password"))
+    terms = BooleanField(
+        __("I accept the terms of use"), [Required(__("Accept the terms to open an account"))]
+    )
+
+    def validate_password(self, field: Field) -> None:
+        """Refuse an easy password."""
+        check_password(field, [self.name.data, self.email.data])
+
+
+class SignInForm(SiteForm):
+    """E-mail address and password."""
+
+    email = _email_field()
+    password = PasswordField(
+        __("Password"),
+        [Required(__("Write your password"))],
+        render_kw={"autocomplete": "current-password"},
+    )
+
+
+class AddressForm(EmailMixin, SiteForm):
+    """An e-mail address to send a link to."""
+
+    email = _email_field()
+
+
+class NewAddressForm(AddressForm):
+    """A new address; the password shows that it is you (requirement 58)."""
+
+    password = PasswordField(
+        __("Your password"),
+        [Required(__("Write your password"))],
+        render_kw={"autocomplete": "current-password"},
+    )
+
+
+class ResetForm(SiteForm):
+    """A new password, by link."""
+
+    password = new_password_field(__("New password"))
+
+    def validate_password(self, field: Field) -> None:
+        """Refuse an easy password."""
+        check_password(field, [])
+
+
+class PasswordForm(SiteForm):
+    """A new password, by the old one."""
+
+    current = PasswordField(
+        __("Your password now"),
+        [Required(__("Write the password you have now"))],
+        render_kw={"autocomplete": "current-password"},
+    )
+    password = new_password_field(__("New password"))
+
+    def validate_password(self, field: Field) -> None:
+        """Refuse an easy password."""
+        check_password(field, [])
+
+
+class ProfileForm(DetailsForm):
+    """The details, and the language of mails."""
+
+    locale = SelectField(__("Language of our e-mails"), choices=list(LOCALES.items()))
+
+
+def signed_in() -> bool:
+    """Whether somebody is signed in."""
+    return bool(current_user.is_authenticated)

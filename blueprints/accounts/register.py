@@ -1,0 +1,170 @@
+"""Registration with linked consent capture.
+
+One transaction makes the account, its sealed data, the subject, an entry for each decision
+(refusals too) and the confirmation mail. None of them can exist without the others.
+"""
+
+from __future__ import annotations
+
+import secrets
+from dataclasses import replace
+from datetime import datetime
+
+from flask import redirect, render_template, request, url_for
+from flask.typing import ResponseReturnValue
+from flask_babel import gettext as _
+from sqlalchemy.orm import Session
+
+from blueprints.accounts import bp
+from blueprints.accounts.forms import RegisterForm, signed_in
+from domain.consent import decisions, notices, presentations
+from domain.consent.errors import StalePresentation
+from domain.consent.presentations import Document, Shown
+from domain.consent.purposes import purposes
+from domain.dates import local_day
+from domain.delivery import outbox
+from domain.identity import accounts, limits, signed_links
+from domain.identity.accounts import Person
+from domain.identity.errors import AddressTaken
+from domain.identity.limits import LimitKind
+from domain.identity.signed_links import LinkKind
+from domain.rights import erasure
+from extensions import (
+    client_ip,
+    keeps_typed,
+    locale,
+    now,
+    passwords,
+    reading,
+    settings,
+    transaction,
+)
+
+
+@bp.route("/register", methods=["GET", "POST"])
+@keeps_typed
+def register() -> ResponseReturnValue:
+    """Open an account and decide about marketing and analytics."""
+    if signed_in():
+        return redirect(url_for("accounts.account"), code=303)
+    at = now()
+    with reading() as session:
+        document = presentations.current(session, "register", locale(), at=at)
+        fresh = presentations.token(session, document, at=at)
+    form = RegisterForm.showing(document.content)
+    if request.method == "GET":
+        return show(form, document, fresh)
+    valid = form.validate()
+    try:
+        with reading() as session:
+            shown = presentations.shown(session, "register", form.presentation.data, at=at)
+    except StalePresentation:
+        form.was_stale()
+        return show(form, document, fresh), 422
+    if not valid or not _old_enough(form):
+        return show(form, shown.document, form.presentation.data), 422
+    with transaction() as session:
+        limits.spend(session, LimitKind.MAIL, address=form.email.data, ip=client_ip(), at=at)
+    password_hash = passwords().hash(form.password.data)
+    with transaction() as session:
+        open_account(session, form, password_hash, shown, at=at)
+    return redirect(url_for("accounts.registered"), code=303)
+
+
+@bp.get("/register/sent")
+def registered() -> ResponseReturnValue:
+    """Say that a mail is on its way: the same for every address."""
+    return render_template("accounts/registered.html")
+
+
+def show(form: RegisterForm, document: Document, token: str) -> str:
+    """The page, made from the presentation whose token it carries."""
+    form.presentation.data = token
+    with reading() as session:
+        register = purposes(session)
+    return render_template(
+        "accounts/register.html", form=form, content=document.content, register=register
+    )
+
+
+def open_account(
+    session: Session, form: RegisterForm, password_hash: str, shown: Shown, *, at: datetime
+) -> None:
+    """Everything that registration makes, in the caller's transaction.
+
+    A known address takes the same work, undone at its end, so that the time tells nothing
+    (requirement 64); its owner gets a mail that says so. A registration that nobody confirmed
+    counts for nothing and is replaced: whoever confirms gets their own choices.
+    """
+    email = form.email.data
+    person = form.person(email)
+    known = accounts.find(session, email)
+    if known is not None and not accounts.is_confirmed(session, known):
+        erasure.forget_unconfirmed(session, known.subject_id, at=at)
+        known = None
+    if known is None:
+        try:
+            _open(session, person, form, password_hash, shown, at=at)
+        except AddressTaken:  # by somebody who was quicker by a moment
+            known = accounts.find(session, email)
+    else:
+        undone = session.begin_nested()
+        stranger = replace(person, email=f"{secrets.token_hex(16)}@unused.example")
+        _open(session, stranger, form, password_hash, shown, at=at)
+        undone.rollback()
+    if known is not None:
+        owner = accounts.person(session, known)
+        letter = {"to": owner.email, "name": owner.name, "locale": known.locale}
+        outbox.post(session, "mail.already_registered", letter, at=at, about=known.subject_id)
+
+
+def _open(
+    session: Session,
+    person: Person,
+    form: RegisterForm,
+    password_hash: str,
+    shown: Shown,
+    *,
+    at: datetime,
+) -> None:
+    terms = notices.in_force(session, "terms", locale(), on=local_day(at))
+    account = accounts.register(
+        session,
+        person,
+        password_hash,
+        locale=locale(),
+        terms=terms.effective_on.isoformat(),
+        declared_age=form.age.data,
+        at=at,
+    )
+    decisions.record(session, account.subject_id, form.choices(), shown, at=at)
+    token = signed_links.issue(
+        session,
+        LinkKind.CONFIRM,
+        account.subject_id,
+        stamp=account.stamp,
+        lifetime=settings().link_lifetime,
+        at=at,
+    )
+    letter = {"to": person.email, "name": person.name, "locale": locale(), "token": token}
+    outbox.post(session, "mail.confirm", letter, at=at, about=account.subject_id)
+
+
+def _old_enough(form: RegisterForm) -> bool:
+    """Whether nothing was ticked that asks for a higher age; says so beside the box."""
+    with reading() as session:
+        register = purposes(session)
+    too_young = [
+        purpose
+        for purpose in register.optional()
+        if form.choices().get(purpose.id) and not register.old_enough(purpose, form.age.data)
+    ]
+    for purpose in too_young:
+        field = form[f"consent-{purpose.id}"]
+        field.errors = [
+            _("This is only for those who are %(age)d or older. Leave the box empty",
+              age=register.marketing_age)
+        ]  # fmt: skip
+    return not too_young
+
+

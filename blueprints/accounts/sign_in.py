@@ -1,0 +1,63 @@
+"""Signing in and out."""
+
+from __future__ import annotations
+
+from flask import flash, redirect, render_template, url_for
+from flask.typing import ResponseReturnValue
+from flask_babel import gettext as _
+
+import extensions
+from blueprints.accounts import bp
+from blueprints.accounts.forms import SignInForm, signed_in
+from domain.identity import accounts, limits
+from domain.identity.limits import LimitKind
+from domain.identity.models import Account
+from extensions import client_ip, keeps_typed, now, passwords, reading, transaction, wants_next
+from forms import EmptyForm
+
+
+@bp.route("/login", methods=["GET", "POST"])
+@keeps_typed
+def login() -> ResponseReturnValue:
+    """Sign in with e-mail address and password."""
+    target = wants_next() or url_for("accounts.account")
+    if signed_in():
+        return redirect(target, code=303)
+    form = SignInForm()
+    if not form.validate_on_submit():
+        return render_template("accounts/login.html", form=form), 422 if form.errors else 200
+    with transaction() as session:
+        limits.spend(session, LimitKind.SIGN_IN, address=form.email.data, ip=client_ip(), at=now())
+    account = authenticated(form.email.data, form.password.data)
+    if account is None:
+        form.form_errors.append(
+            _("This does not match an account. Check the address and the password. If you have "
+              "just registered, first follow the link in the e-mail that we sent you.")
+        )  # fmt: skip
+        return render_template("accounts/login.html", form=form), 422
+    with transaction() as session:
+        limits.forgive(session, LimitKind.SIGN_IN, address=form.email.data, ip=client_ip())
+    extensions.sign_in(account)
+    return redirect(target, code=303)
+
+
+@bp.post("/logout")
+def logout() -> ResponseReturnValue:
+    """Sign out."""
+    if EmptyForm().validate_on_submit():
+        extensions.sign_out()
+        flash(_("You are signed out."), "success")
+    return redirect(url_for("site.front"), code=303)
+
+
+def authenticated(email: str, password: str) -> Account | None:
+    """The confirmed account that these belong to.
+
+    An unknown address, a wrong password and an unconfirmed account look and last the same:
+    otherwise trying to sign in after registering would tell whether the address was known.
+    """
+    with reading() as session:
+        account = accounts.find(session, email)
+        confirmed = account is not None and accounts.is_confirmed(session, account)
+    right = passwords().verify(account.password_hash if account else None, password)
+    return account if right and confirmed else None

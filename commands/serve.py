@@ -1,0 +1,116 @@
+"""`flask serve`: the site and the worker that delivers for it, started and ended together."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import click
+from flask import Flask, current_app
+from flask.cli import with_appcontext
+from waitress.server import create_server
+
+from domain.consent import notices
+from domain.consent.errors import ConsentError
+from extensions import now, reading, settings
+
+_THREADS = 8
+_GRACE_SECONDS = 10
+
+
+@click.command("serve")
+@click.option("--host", default="127.0.0.1", help="The address to listen on.")
+@click.option("--port", default=5000, envvar="PORT", help="The port; also PORT.")
+@click.option("--worker/--no-worker", "beside", default=True, help="Run the worker beside it.")
+@with_appcontext
+def serve(host: str, port: int, beside: bool) -> None:
+    """Serve the site and run the worker. Ctrl-C ends both; so does the end of either."""
+    app: Flask = current_app._get_current_object()  # type: ignore[attr-defined]
+    _check_notices()
+    try:
+        server = create_server(
+            app,
+            host=host,
+            port=port,
+            threads=_THREADS,
+            ident=None,
+            # The application itself believes as many proxies as it was told to.
+            clear_untrusted_proxy_headers=settings().trusted_proxies == 0,
+        )
+    except OSError as error:
+        raise click.ClickException(
+            f"cannot listen on {host}:{port} ({error.strerror}); choose another with PORT=8080"
+        ) from error
+    click.echo(f"The site:  {settings().base_url}/")
+    if settings().development:
+        click.echo(f"Its mail:  {settings().base_url}/dev/mail")
+        click.echo("Stop both with Ctrl-C.")
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, _stop)
+    if beside:
+        with _worker() as worker:
+            server.run()
+        if worker.ended:
+            raise click.ClickException("the worker ended, so the site ended with it")
+    else:
+        server.run()
+
+
+def _check_notices() -> None:
+    """Serve only with notices in force that say what the purposes say."""
+    try:
+        with reading() as session:
+            notices.check_in_force(session, settings().content, at=now())
+    except ConsentError as error:
+        raise click.ClickException(str(error)) from error
+
+
+class _Worker:
+    """The child process that delivers. `ended` when it did so of itself."""
+
+    def __init__(self) -> None:
+        # A session of its own: Ctrl-C reaches the server, which then stops the worker.
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "commands.beside"],
+            stdin=subprocess.PIPE,
+            start_new_session=True,
+        )
+        self._stopping = False
+        self.ended = False
+        threading.Thread(target=self._watch, name="worker-watch", daemon=True).start()
+
+    def stop(self) -> None:
+        """Let it finish what it is delivering, but not for ever."""
+        self._stopping = True
+        self._process.terminate()
+        try:
+            self._process.wait(_GRACE_SECONDS)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+        if self._process.stdin:
+            self._process.stdin.close()
+
+    def _watch(self) -> None:
+        self._process.wait()
+        if not self._stopping:
+            self.ended = True
+            os.kill(os.getpid(), signal.SIGTERM)
+
+
+@contextmanager
+def _worker() -> Iterator[_Worker]:
+    worker = _Worker()
+    try:
+        yield worker
+    finally:
+        worker.stop()
+
+
+def _stop(signal_number: int, frame: object) -> None:
+    raise SystemExit(0)  # waitress ends its threads on this, and `serve` its worker

@@ -1,0 +1,1 @@
+"""The rules of the site. Nothing here knows Flask."""

@@ -1,0 +1,1 @@
+"""Purposes, notices, presentations and decisions."""

@@ -1,0 +1,65 @@
+"""May we do this for this person now?
+
+One function answers, and everything that sends, counts or shares asks it at the moment of
+doing, never earlier.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from enum import StrEnum
+from uuid import UUID
+
+from sqlalchemy.orm import Session
+
+from domain.consent.decisions import DecisionState
+from domain.consent.models import CurrentDecision
+from domain.consent.purposes import purposes
+from domain.subjects.models import Subject
+
+
+class Permission(StrEnum):
+    """The answer, and why it is no."""
+
+    PERMITTED = "permitted"
+    NO_SUBJECT = "no_subject"
+    NO_DECISION = "no_decision"
+    NOT_GIVEN = "not_given"
+    EXPIRED = "expired"
+    OTHER_VERSION = "other_version"
+    UNCONFIRMED_ADDRESS = "unconfirmed_address"
+    UNDER_AGE = "under_age"
+
+    def __bool__(self) -> bool:
+        """Only PERMITTED is true."""
+        return self is Permission.PERMITTED
+
+
+def permitted(session: Session, subject_id: UUID, purpose_id: str, *, at: datetime) -> Permission:
+    """Whether a purpose is permitted for a person at this moment.
+
+    A purpose that rests on another basis than consent is permitted while the person exists.
+    Raises KeyError for a purpose that is not in the register: an undeclared purpose is a
+    programming error, never a no.
+    """
+    register = purposes(session)
+    purpose = register.purposes[purpose_id]
+    subject = session.get(Subject, subject_id)
+    if subject is None:
+        return Permission.NO_SUBJECT
+    if not purpose.optional:
+        return Permission.PERMITTED
+    decision = session.get(CurrentDecision, (subject_id, purpose_id))
+    if decision is None:
+        return Permission.NO_DECISION
+    if not DecisionState(decision.state).permits:
+        return Permission.NOT_GIVEN
+    if decision.expires_at is None or decision.expires_at <= at:
+        return Permission.EXPIRED
+    if decision.purpose_version != purpose.version:
+        return Permission.OTHER_VERSION
+    if not register.old_enough(purpose, subject.declared_age):
+        return Permission.UNDER_AGE
+    if purpose.confirmed_address and subject.confirmed_at is None:
+        return Permission.UNCONFIRMED_ADDRESS
+    return Permission.PERMITTED

@@ -1,0 +1,183 @@
+"""Purposes: the single source of what is processed, why, on which basis and for how long.
+
+`content/purposes.toml` feeds the forms, the notice, the permission check and the export
+(GDPR art. 5(1)(b), 6, 30). Each purpose has exactly one lawful basis.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy.orm import Session
+
+from domain.consent.errors import ContentError, UnknownPurpose
+from domain.consent.operator import (
+    Operator,
+    Processor,
+    build,
+    in_each_language,
+    load_operator,
+    load_processors,
+    read_toml,
+)
+
+
+class Basis(StrEnum):
+    """The lawful bases that the site uses (GDPR art. 6(1))."""
+
+    CONTRACT = "contract"
+    LEGAL_OBLIGATION = "legal_obligation"
+    LEGITIMATE_INTEREST = "legitimate_interest"
+    CONSENT = "consent"
+
+
+@dataclass(frozen=True)
+class PurposeText:
+    """A purpose in one language. `label` and `wording` are what a person agrees to."""
+
+    name: str
+    purpose: str
+    data: str
+    basis: str
+    retention: str
+    mandatory: str
+    label: str = ""
+    wording: str = ""
+
+
+@dataclass(frozen=True)
+class Purpose:
+    """One purpose. A consent to it counts only for the same `version`.
+
+    `validity_months` is how long a yes lasts. `age_limited` purposes ask for the marketing
+    age, `confirmed_address` ones for an address that its owner has confirmed.
+    """
+
+    id: str
+    version: int
+    basis: Basis
+    article: str
+    fields: tuple[str, ...]
+    recipients: tuple[str, ...]
+    text: Mapping[str, PurposeText]
+    validity_months: int = 0
+    age_limited: bool = False
+    confirmed_address: bool = False
+
+    @property
+    def optional(self) -> bool:
+        """Whether the person chooses: consent is the basis."""
+        return self.basis is Basis.CONSENT
+
+
+@dataclass(frozen=True)
+class SurfaceText:
+    """The words around the choices on one surface, in one language."""
+
+    heading: str
+    introduction: str
+    button: str
+    notice: str
+
+
+@dataclass(frozen=True)
+class Surface:
+    """A place where consent is asked for. `layout` names the template that shows it."""
+
+    id: str
+    layout: int
+    text: Mapping[str, SurfaceText]
+
+
+@dataclass(frozen=True)
+class PurposeRegister:
+    """Everything in `content/` that a decision depends on."""
+
+    purposes: Mapping[str, Purpose]
+    surfaces: Mapping[str, Surface]
+    operator: Operator
+    processors: tuple[Processor, ...]
+    marketing_age: int = 15
+
+    def __iter__(self) -> Iterator[Purpose]:
+        return iter(self.purposes.values())
+
+    def optional(self) -> list[Purpose]:
+        """The purposes that people decide about."""
+        return [purpose for purpose in self if purpose.optional]
+
+    def consent_purpose(self, purpose_id: str) -> Purpose:
+        """The consent purpose with this id; raise UnknownPurpose for any other id."""
+        purpose = self.purposes.get(purpose_id)
+        if purpose is None or not purpose.optional:
+            raise UnknownPurpose(purpose_id)
+        return purpose
+
+    def for_field(self, name: str) -> list[Purpose]:
+        """The purposes that a form field is collected for."""
+        return [purpose for purpose in self if name in purpose.fields]
+
+    def old_enough(self, purpose: Purpose, declared_age: int | None) -> bool:
+        """Whether the declared age is enough for this purpose."""
+        return not purpose.age_limited or (declared_age or 0) >= self.marketing_age
+
+
+def purposes(session: Session) -> PurposeRegister:
+    """The register that this session's database was opened with."""
+    register: PurposeRegister = session.info["purposes"]
+    return register
+
+
+def load(content: Path, *, marketing_age: int = 15) -> PurposeRegister:
+    """Read `purposes.toml`, `operator.toml` and `processors.toml`. Raises ContentError."""
+    path = content / "purposes.toml"
+    document = read_toml(path)
+    processors = load_processors(content)
+    found = {
+        values.get("id", "?"): _purpose(values, f"{path} {values.get('id', '?')}")
+        for values in document.get("purpose", [])
+    }
+    known = {processor.id for processor in processors}
+    for purpose in found.values():
+        if unknown := sorted(set(purpose.recipients) - known):
+            raise ContentError(f"{path} {purpose.id}: no processor {', '.join(unknown)}")
+    surfaces = {
+        values["id"]: _surface(values, f"{path} {values['id']}")
+        for values in document.get("surface", [])
+    }
+    return PurposeRegister(found, surfaces, load_operator(content), processors, marketing_age)
+
+
+def _purpose(values: Mapping[str, Any], where: str) -> Purpose:
+    texts = in_each_language(values, where)
+    try:
+        basis = Basis(values.get("basis", ""))
+    except ValueError as error:
+        raise ContentError(f"{where}: basis is one of {', '.join(Basis)}") from error
+    purpose = build(
+        Purpose,
+        values,
+        where,
+        basis=basis,
+        text={
+            locale: build(PurposeText, text, f"{where} [{locale}]")
+            for locale, text in texts.items()
+        },
+    )
+    if purpose.optional and not all(
+        (purpose.validity_months, *(t.label and t.wording for t in purpose.text.values()))
+    ):
+        raise ContentError(f"{where}: consent takes label, wording and validity_months")
+    return replace(purpose, fields=tuple(purpose.fields), recipients=tuple(purpose.recipients))
+
+
+def _surface(values: Mapping[str, Any], where: str) -> Surface:
+    texts = in_each_language(values, where)
+    words = {
+        locale: build(SurfaceText, text, f"{where} [{locale}]") for locale, text in texts.items()
+    }
+    return build(Surface, values, where, text=words)

@@ -1,0 +1,1 @@
+"""The outbox: nothing leaves before the commit."""

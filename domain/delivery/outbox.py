@@ -1,0 +1,154 @@
+"""Messages that leave after the commit: posting them, and what an operator does with them.
+
+A message is a row in the transaction that decided on it, so it exists exactly when its cause
+does. Its payload is sealed, because it holds an address and perhaps the token of a link, and
+it goes as soon as the message is done.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from datetime import date, datetime, timedelta
+from typing import Any
+from uuid import UUID, uuid4
+
+from sqlalchemy import delete, or_, select
+from sqlalchemy.orm import Session
+
+from domain.delivery.errors import NotDead, UnknownKind, UnknownMessage
+from domain.delivery.models import OutboxMessage
+from domain.holding import Holding
+from domain.keys import Keyring, SecretError, keyring
+
+QUEUED, SENT, DEAD, DROPPED = STATES = ("queued", "sent", "dead", "dropped")
+MAIL, INTAKE = "mail.", "intake."
+# How long a closed message stays for the operator to look into.
+KEPT = timedelta(days=30)
+# RFC 2606: what stands on the right of a Message-ID where no domain was given (in tests).
+_NO_DOMAIN = "samtykke.invalid"
+
+
+def post(
+    session: Session,
+    kind: str,
+    payload: Mapping[str, Any],
+    *,
+    at: datetime,
+    about: UUID | None = None,
+) -> UUID:
+    """Queue a message, to be delivered once this transaction has committed.
+
+    `payload` takes JSON values, dates and UUIDs; `about` is the subject, whose erasure takes
+    the message with it. The Message-ID is made here, so that a mail that is delivered twice
+    can be told for one; `session.info["mail_domain"]` stands on its right.
+    """
+    if not kind.startswith((MAIL, INTAKE)):
+        raise UnknownKind(kind)
+    message = uuid4()
+    session.add(
+        OutboxMessage(
+            id=message,
+            message_id=f"<{uuid4().hex}@{session.info.get('mail_domain', _NO_DOMAIN)}>",
+            kind=kind,
+            about=about,
+            payload=keyring(session).seal(_encode(payload), _context(message)),
+            state=QUEUED,
+            created_at=at,
+            due_at=at,
+            attempts=0,
+        )
+    )
+    return message
+
+
+def opened(keys: Keyring, message: UUID, sealed: bytes) -> dict[str, Any]:
+    """The payload as it was posted, dates and UUIDs as text. Raises SecretError."""
+    payload: dict[str, Any] = json.loads(keys.unseal(sealed, _context(message)))
+    return payload
+
+
+def messages(
+    session: Session, state: str | None = None, *, limit: int = 100
+) -> list[OutboxMessage]:
+    """The newest messages, of one state or of all."""
+    query = select(OutboxMessage).order_by(OutboxMessage.created_at.desc(), OutboxMessage.id)
+    if state is not None:
+        query = query.where(OutboxMessage.state == state)
+    return list(session.scalars(query.limit(limit)))
+
+
+def dead(session: Session) -> list[OutboxMessage]:
+    """The messages that were given up, newest first."""
+    return messages(session, DEAD)
+
+
+def send_again(session: Session, message: UUID, *, at: datetime) -> None:
+    """Queue a dead message anew, with all its tries. Raises UnknownMessage or NotDead."""
+    row = session.get(OutboxMessage, message, with_for_update=True)
+    if row is None or (row.state == DEAD and row.payload is None):
+        raise UnknownMessage(message)
+    if row.state != DEAD:
+        raise NotDead(message, row.state)
+    row.state, row.due_at, row.attempts, row.closed_at = QUEUED, at, 0, None
+
+
+def forget(session: Session, subject_id: UUID) -> None:
+    """Delete every message about the subject, whatever became of it."""
+    session.execute(delete(OutboxMessage).where(OutboxMessage.about == subject_id))
+
+
+def purge(session: Session, *, at: datetime) -> int:
+    """Delete what was closed long ago, dead messages too; return how many."""
+    old = delete(OutboxMessage).where(OutboxMessage.closed_at <= at - KEPT)
+    return len(session.scalars(old.returning(OutboxMessage.id)).all())
+
+
+def _encode(payload: Mapping[str, Any]) -> bytes:
+    return json.dumps(dict(payload), default=_plain, ensure_ascii=False).encode()
+
+
+def _plain(value: object) -> str:
+    if isinstance(value, date):  # a datetime is one
+        return value.isoformat()
+    if isinstance(value, UUID):
+        return str(value)
+    raise TypeError(f"a payload takes no {type(value).__name__}")
+
+
+def _context(message: UUID) -> bytes:
+    return b"outbox:" + message.bytes
+
+
+def _export(session: Session, subject_id: UUID) -> list[dict[str, Any]]:
+    waiting = (
+        select(OutboxMessage)
+        .where(OutboxMessage.about == subject_id, OutboxMessage.payload.is_not(None))
+        .where(or_(OutboxMessage.state == QUEUED, OutboxMessage.state == DEAD))
+        .order_by(OutboxMessage.created_at)
+    )
+    return [
+        {
+            "kind": row.kind,
+            "state": row.state,
+            "created_at": row.created_at.isoformat(),
+            "to": _recipient(keyring(session), row),
+        }
+        for row in session.scalars(waiting)
+    ]
+
+
+def _recipient(keys: Keyring, row: OutboxMessage) -> str | None:
+    # One message whose key is gone must not keep a person from the rest of their data.
+    try:
+        payload = opened(keys, row.id, row.payload or b"")
+    except SecretError:
+        return None
+    return payload.get("to") or payload.get("email")
+
+
+def _erase(session: Session, subject_id: UUID, at: datetime) -> None:
+    forget(session, subject_id)
+
+
+HOLDINGS = (Holding("messages", ("account",), ("outbox_message",), _export, _erase),)

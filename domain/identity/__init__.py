@@ -1,0 +1,1 @@
+"""Accounts, passwords, signed links and the vault of personal data."""

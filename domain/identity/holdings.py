@@ -1,0 +1,98 @@
+"""What identity keeps about people, for access and erasure."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import delete, select
+from sqlalchemy.orm import Session
+
+from domain.dates import timestamp
+from domain.holding import Holding
+from domain.identity import accounts, limits
+from domain.identity.models import Account, SignedLink
+from domain.subjects.models import Subject
+
+
+def export_account(session: Session, subject_id: UUID) -> list[dict[str, Any]]:
+    """The account, opened, with what it told the subject. The password is given as the fact
+    that a scrambled one is kept: the hash would help only someone who wants to guess it."""
+    account = accounts.of_subject(session, subject_id)
+    if account is None:
+        return []
+    subject = session.get_one(Subject, subject_id)
+    confirmed = subject.confirmed_at
+    return [
+        {
+            "id": str(account.id),
+            **asdict(accounts.person(session, account)),
+            "pending_email": accounts.pending_email(session, account),
+            "password": "scrambled (Argon2id)",
+            "locale": account.locale,
+            "terms_accepted": account.terms_accepted,
+            "stamp": account.stamp,
+            "opened_at": timestamp(account.opened_at),
+            "confirmed_at": timestamp(confirmed) if confirmed else None,
+            "declared_age": subject.declared_age,
+        }
+    ]
+
+
+def erase_account(session: Session, subject_id: UUID, at: datetime) -> None:
+    """Delete the account and all that was sealed in it."""
+    session.execute(delete(Account).where(Account.subject_id == subject_id))
+
+
+def export_links(session: Session, subject_id: UUID) -> list[dict[str, Any]]:
+    """The links that were mailed: what for, when, and whether they were used."""
+    statement = select(SignedLink).where(SignedLink.subject_id == subject_id)
+    return [
+        {
+            "kind": link.kind,
+            "issued_at": timestamp(link.issued_at),
+            "expires_at": timestamp(link.expires_at),
+            "used_at": timestamp(link.used_at) if link.used_at else None,
+        }
+        for link in session.scalars(statement.order_by(SignedLink.issued_at, SignedLink.id))
+    ]
+
+
+def erase_links(session: Session, subject_id: UUID, at: datetime) -> None:
+    """Delete every link, also those that still work."""
+    session.execute(delete(SignedLink).where(SignedLink.subject_id == subject_id))
+
+
+def export_attempts(session: Session, subject_id: UUID) -> list[dict[str, Any]]:
+    """The tries of the last hour at the person's addresses."""
+    return [
+        {"kind": attempt.kind, "at": timestamp(attempt.at)}
+        for address in _addresses(session, subject_id)
+        for attempt in limits.tries(session, address)
+    ]
+
+
+def erase_attempts(session: Session, subject_id: UUID, at: datetime) -> None:
+    """Delete the tries at the person's addresses. They are found by the account's address, so
+    this comes before the account goes. Tries kept by IP alone tell of nobody, and go within
+    the hour."""
+    for address in _addresses(session, subject_id):
+        limits.forget(session, address)
+
+
+def _addresses(session: Session, subject_id: UUID) -> list[str]:
+    account = accounts.of_subject(session, subject_id)
+    if account is None:
+        return []
+    known = (accounts.person(session, account).email, accounts.pending_email(session, account))
+    return [address for address in known if address]
+
+
+# In the order in which they are to be erased: tries are found through the account.
+HOLDINGS: tuple[Holding, ...] = (
+    Holding("attempts", ("security",), ("attempt",), export_attempts, erase_attempts),
+    Holding("links", ("security",), ("signed_link",), export_links, erase_links),
+    Holding("account", ("account",), ("account",), export_account, erase_account),
+)

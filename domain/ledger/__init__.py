@@ -1,0 +1,1 @@
+"""Entries, append-only: the proof of everything that was decided."""

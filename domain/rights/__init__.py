@@ -1,0 +1,1 @@
+"""Data subject requests: access and erasure, over the inventory of holdings."""

@@ -1,0 +1,1 @@
+"""Data subjects: a random key each, and the links from entries to people."""

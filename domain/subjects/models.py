@@ -1,0 +1,42 @@
+"""Tables that tie entries to a person. Rows go when the person does."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from uuid import UUID
+
+from sqlalchemy import ForeignKey, LargeBinary, UniqueConstraint
+from sqlalchemy.orm import Mapped, mapped_column
+
+from database import Base
+
+
+class Subject(Base):
+    """A data subject: a random key, and the facts that consent depends on.
+
+    `confirmed_at` is when the address was confirmed; `declared_age` is the age in years that
+    the person said to have reached (13 or 15 by default). They stand here because identity
+    learns them and consent asks for them, and neither knows the other.
+    `linked` counts the entries linked so far and serialises what happens to one person.
+    """
+
+    __tablename__ = "subject"
+
+    id: Mapped[UUID] = mapped_column(primary_key=True)
+    wrapped_key: Mapped[bytes] = mapped_column(LargeBinary)
+    opened_at: Mapped[datetime]
+    confirmed_at: Mapped[datetime | None]
+    declared_age: Mapped[int | None]
+    linked: Mapped[int] = mapped_column(default=0)
+
+
+class EntryLink(Base):
+    """Who an entry is about. `ordinal` counts from 1 within the subject: the order in which
+    things happened to this person, whatever the clock said."""
+
+    __tablename__ = "entry_link"
+    __table_args__ = (UniqueConstraint("subject_id", "ordinal"), {"sqlite_with_rowid": False})
+
+    entry_id: Mapped[str] = mapped_column(ForeignKey("ledger_entry.id"), primary_key=True)
+    subject_id: Mapped[UUID] = mapped_column(ForeignKey("subject.id"))
+    ordinal: Mapped[int]

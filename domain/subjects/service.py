@@ -1,0 +1,173 @@
+"""Data subjects: opened, written about in the ledger, and forgotten."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Iterator
+from datetime import datetime
+from typing import Any
+from uuid import UUID, uuid4
+
+from sqlalchemy import delete, insert, select, update
+from sqlalchemy.orm import Session
+
+from domain.dates import timestamp
+from domain.holding import Holding
+from domain.keys import KEY_BYTES, keyring
+from domain.ledger.append import append
+from domain.ledger.entry import Entry, decode, new_id
+from domain.ledger.models import LedgerEntry
+from domain.subjects.errors import UnknownSubject
+from domain.subjects.models import EntryLink, Subject
+from domain.subjects.tags import tag
+
+_BATCH = 500
+
+
+def open_subject(session: Session, *, at: datetime, declared_age: int | None = None) -> Subject:
+    """A new data subject, with a random key that only the key-encryption key opens."""
+    subject_id = uuid4()
+    sealed = keyring(session).seal(secrets.token_bytes(KEY_BYTES), _context(subject_id))
+    subject = Subject(
+        id=subject_id, wrapped_key=sealed, opened_at=at, declared_age=declared_age, linked=0
+    )
+    session.add(subject)
+    session.flush()
+    return subject
+
+
+def get(session: Session, subject_id: UUID) -> Subject:
+    """The subject. Raises UnknownSubject."""
+    subject = session.get(Subject, subject_id)
+    if subject is None:
+        raise UnknownSubject(subject_id)
+    return subject
+
+
+def lock(session: Session, subject_id: UUID) -> Subject:
+    """The subject as it is now, held until the transaction ends: whoever decides by what
+    happened to this person before holds this first. Raises UnknownSubject."""
+    session.flush()  # what this transaction changed is not to be overwritten by what was stored
+    subject = session.get(Subject, subject_id, with_for_update=True, populate_existing=True)
+    if subject is None:
+        raise UnknownSubject(subject_id)
+    return subject
+
+
+def record(
+    session: Session, subject_id: UUID, type: str, data: dict[str, Any], *, at: datetime
+) -> str:
+    """Append an entry about this person and link it; return its id.
+
+    Locks the subject until the transaction ends, so the ordinals of one person are dense and
+    in the order of what happened. Raises UnknownSubject and what `append` raises.
+    """
+    counted = session.execute(
+        update(Subject)
+        .where(Subject.id == subject_id)
+        .values(linked=Subject.linked + 1)
+        .returning(Subject.linked, Subject.wrapped_key)
+        .execution_options(synchronize_session="fetch")
+    ).one_or_none()
+    if counted is None:
+        raise UnknownSubject(subject_id)
+    ordinal, wrapped_key = counted
+    entry_id = new_id()
+    key = unwrap(session, subject_id, wrapped_key)
+    append(session, Entry(id=entry_id, at=at, type=type, tag=tag(key, entry_id), data=data))
+    session.execute(
+        insert(EntryLink).values(entry_id=entry_id, subject_id=subject_id, ordinal=ordinal)
+    )
+    return entry_id
+
+
+def entries(session: Session, subject_id: UUID) -> Iterator[Entry]:
+    """What the ledger says about this person, in the order it happened."""
+    contents = session.scalars(
+        select(LedgerEntry.bytes)
+        .join(EntryLink, EntryLink.entry_id == LedgerEntry.id)
+        .where(EntryLink.subject_id == subject_id)
+        .order_by(EntryLink.ordinal)
+    )
+    for content in contents:
+        yield decode(content)
+
+
+def subject_key(session: Session, subject: Subject) -> bytes:
+    """The subject's key. Raises UnknownEpoch or WrongSeal (domain/keys.py)."""
+    return unwrap(session, subject.id, subject.wrapped_key)
+
+
+def unwrap(session: Session, subject_id: UUID, wrapped_key: bytes) -> bytes:
+    """`subject_key`, where only columns were read."""
+    return keyring(session).unseal(wrapped_key, _context(subject_id))
+
+
+def forget(session: Session, subject_id: UUID) -> None:
+    """Delete links and key: what the ledger says stays, about nobody.
+
+    Fails with IntegrityError while a row elsewhere still points at the subject: erasure that
+    would leave something behind is refused. Raises UnknownSubject.
+    """
+    lock(session, subject_id)
+    session.execute(delete(EntryLink).where(EntryLink.subject_id == subject_id))
+    session.execute(delete(Subject).where(Subject.id == subject_id))
+
+
+def rewrap(session: Session) -> int:
+    """Seal every key again that is not under the newest key-encryption key; return how many.
+
+    Then the old epoch can be destroyed, and with it the keys of erased subjects in every
+    backup. Running it again finds nothing left to do.
+    """
+    ring = keyring(session)
+    newest = max(ring.epochs).to_bytes(2, "big")
+    rewrapped, after = 0, UUID(int=0)
+    while True:
+        page = (
+            select(Subject.id, Subject.wrapped_key)
+            .where(Subject.id > after)
+            .order_by(Subject.id)
+            .limit(_BATCH)
+            .with_for_update()
+        )
+        rows = session.execute(page).all()
+        if not rows:
+            return rewrapped
+        renewed = [
+            {"id": one, "wrapped_key": ring.seal(unwrap(session, one, old), _context(one))}
+            for one, old in rows
+            if old[:2] != newest
+        ]
+        if renewed:
+            session.execute(update(Subject), renewed)
+        rewrapped += len(renewed)
+        after = rows[-1].id
+
+
+def _context(subject_id: UUID) -> bytes:
+    return b"subject:" + subject_id.bytes
+
+
+def _export(session: Session, subject_id: UUID) -> list[dict[str, Any]]:
+    return [
+        {"entry": entry.id, "when": timestamp(entry.at), "type": entry.type, "data": entry.data}
+        for entry in entries(session, subject_id)
+    ]
+
+
+def _erase(session: Session, subject_id: UUID, at: datetime) -> None:
+    forget(session, subject_id)
+
+
+# Erased last: everything else points at the subject, and its key opens what is kept.
+HOLDINGS = (
+    Holding(
+        name="entries",
+        purposes=("account",),
+        tables=("subject", "entry_link"),
+        export=_export,
+        erase=_erase,
+        stays=True,
+    ),
+)

@@ -1,0 +1,221 @@
+"""What every view leans on: transactions, the clock, sign-in, CSRF, language.
+
+Flask-Login is slow-moving, so it is known here only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, TypeVar, cast
+from urllib.parse import urlencode
+from uuid import UUID
+
+import flask_login
+from flask import Flask, Response, current_app, g, request
+from flask import session as cookie
+from flask_babel import Babel
+from flask_wtf.csrf import CSRFProtect
+from sqlalchemy.orm import Session
+
+from database import Database
+from domain.identity import accounts, limits
+from domain.identity.limits import LimitKind
+from domain.identity.models import Account
+from domain.identity.passwords import Passwords
+from domain.locales import DEFAULT, LOCALES
+from settings import Settings
+
+V = TypeVar("V", bound=Callable[..., Any])
+
+LANGUAGE_COOKIE = "lang"
+LANGUAGE_SECONDS = 365 * 24 * 3600
+
+login_manager = flask_login.LoginManager()
+csrf = CSRFProtect()
+babel = Babel()
+
+current_user = flask_login.current_user
+login_required = flask_login.login_required
+
+
+@dataclass(frozen=True)
+class SignedIn(flask_login.UserMixin):  # type: ignore[misc] # Flask-Login has no types
+    """Who is signed in: ids and the stamp that ends the session when it grows."""
+
+    id: str
+    subject_id: UUID
+    stamp: int
+    locale: str
+
+
+@contextmanager
+def transaction() -> Iterator[Session]:
+    """Write: commit when the block ends, before the response is built."""
+    with database().transaction() as session:
+        yield session
+
+
+@contextmanager
+def reading() -> Iterator[Session]:
+    """Read a consistent view; nothing can be changed."""
+    with database().reading() as session:
+        yield session
+
+
+def database() -> Database:
+    """The site's database, as the application's role."""
+    return cast(Database, current_app.extensions["database"])
+
+
+def settings() -> Settings:
+    """The site's settings."""
+    return cast(Settings, current_app.extensions["settings"])
+
+
+def passwords() -> Passwords:
+    """The password hasher."""
+    return cast(Passwords, current_app.extensions["passwords"])
+
+
+def now() -> datetime:
+    """The time, aware, in UTC."""
+    return datetime.now(UTC)
+
+
+def client_ip() -> str:
+    """The visitor's address, for limits only: it is kept as a keyed hash, never as itself."""
+    return request.remote_addr or "unknown"
+
+
+# --- Language ---------------------------------------------------------------------------------
+
+
+def locale() -> str:
+    """The reader's language: asked for, remembered, the account's, the browser's, bokmål."""
+    if "locale" not in g:
+        chosen = (request.args.get("lang"), request.cookies.get(LANGUAGE_COOKIE), _account_locale())
+        known = [one for one in chosen if one in LOCALES]
+        g.locale = known[0] if known else _browser_locale()
+    return cast(str, g.locale)
+
+
+def _account_locale() -> str | None:
+    # Error pages ask for a language too, when there may be no database to ask.
+    user = g.get("_login_user")
+    return user.locale if isinstance(user, SignedIn) else None
+
+
+def _browser_locale() -> str:
+    # Browsers send nb, nn, no or en; "no" is bokmål to nearly everyone who sends it.
+    best = request.accept_languages.best_match(["nb", "no", "nn", "en"], default=DEFAULT)
+    return DEFAULT if best == "no" else best
+
+
+def language_url(code: str) -> str:
+    """This page in another language. A page that a form was posted to is asked for anew."""
+    arguments = {**request.args.to_dict(), "lang": code}
+    return f"{request.path}?{urlencode(arguments)}"
+
+
+# --- Sign-in ----------------------------------------------------------------------------------
+
+
+def sign_in(account: Account) -> None:
+    """Start a session for this account; nothing of the one before survives."""
+    cookie.clear()
+    user = SignedIn(str(account.id), account.subject_id, account.stamp, account.locale)
+    flask_login.login_user(user)
+    at = int(now().timestamp())
+    cookie.update(stamp=account.stamp, began=at, seen=at)
+
+
+def sign_out() -> None:
+    """End this session."""
+    flask_login.logout_user()
+    cookie.clear()
+
+
+def load_user(account_id: str) -> SignedIn | None:
+    """The account behind the session, unless it is gone, changed its stamp or timed out."""
+    site, at = settings(), int(now().timestamp())
+    began, seen = _whole("began"), _whole("seen")
+    if at - began > site.absolute_timeout.total_seconds():
+        return _expired()
+    if at - seen > site.idle_timeout.total_seconds():
+        return _expired()
+    with reading() as session:
+        account = accounts.get(session, UUID(account_id))
+    if account is None or account.stamp != cookie.get("stamp"):
+        return _expired()
+    if at - seen > 60:  # once a minute is exact enough, and spares a cookie on each page
+        cookie["seen"] = at
+    return SignedIn(account_id, account.subject_id, account.stamp, account.locale)
+
+
+def _whole(name: str) -> int:
+    value = cookie.get(name)
+    return value if isinstance(value, int) else 0
+
+
+def _expired() -> None:
+    cookie.clear()
+
+
+def init(app: Flask, parts: dict[str, Any]) -> None:
+    """Tie the extensions to the application and hand it its parts."""
+    app.extensions.update(parts)
+    login_manager.init_app(app)
+    login_manager.user_loader(load_user)
+    login_manager.login_view = "accounts.login"
+    login_manager.login_message = None
+    login_manager.session_protection = None  # it would keep a hash of the user agent
+    csrf.init_app(app)
+    babel.init_app(app, locale_selector=locale, default_domain="messages")
+    app.after_request(_remember_language)
+
+
+def _remember_language(response: Response) -> Response:
+    chosen = request.args.get("lang")
+    if chosen in LOCALES and request.cookies.get(LANGUAGE_COOKIE) != chosen:
+        response.set_cookie(
+            LANGUAGE_COOKIE,
+            chosen,
+            max_age=LANGUAGE_SECONDS,
+            secure=settings().secure,
+            httponly=True,
+            samesite="Lax",
+        )
+    return response
+
+
+def keeps_typed(view: V) -> V:
+    """Mark a view whose form checks the CSRF token itself and is shown again when it is bad."""
+    view.keeps_typed = True  # type: ignore[attr-defined]
+    return view
+
+
+def wants_next() -> str | None:
+    """Where to go after signing in: a path of this site, or None."""
+    target = request.args.get("next", "")
+    plain = target.startswith("/") and not target.startswith(("//", "/\\"))
+    return target if plain and target.isprintable() else None
+
+
+def reauthenticate(password: str) -> Account | None:
+    """The signed-in account if this is its password. Counts as a try to sign in.
+
+    Raises TooManyTries.
+    """
+    with reading() as session:
+        account = accounts.get(session, UUID(current_user.id))
+        email = accounts.person(session, account).email if account else None
+    with transaction() as session:
+        limits.spend(session, LimitKind.SIGN_IN, address=email, ip=client_ip(), at=now())
+    right = passwords().verify(account.password_hash if account else None, password)
+    if right and email:
+        with transaction() as session:
+            limits.forgive(session, LimitKind.SIGN_IN, address=email, ip=client_ip())
+    return account if right else None

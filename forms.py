@@ -1,0 +1,96 @@
+"""What all forms share."""
+
+from __future__ import annotations
+
+from typing import Any, Self
+
+from flask_babel import gettext as _
+from flask_wtf import FlaskForm
+from wtforms import BooleanField, Field, Form, HiddenField
+from wtforms.validators import StopValidation
+
+
+class SiteForm(FlaskForm):  # type: ignore[misc] # Flask-WTF has no types
+    """A form that says in its reader's language when it was open for too long.
+
+    A view that is marked `keeps_typed` gets here with a bad token, and shows the form again
+    with everything that was typed.
+    """
+
+    class Meta(FlaskForm.Meta):  # type: ignore[misc]
+        """WTForms' own words are replaced by ours, so it needs no translations of its own."""
+
+        locales = ()
+
+        def get_translations(self, form: Form) -> None:
+            """None: every message comes from the site's catalogue."""
+
+    def validate(self, extra_validators: Any = None) -> bool:
+        """Validate; a missing or old token is explained above the form."""
+        valid: bool = super().validate(extra_validators)
+        if self.csrf_token.errors:
+            self.form_errors.append(
+                _("This page had been open for too long. Nothing was sent. Please try once more.")
+            )
+        return valid
+
+
+class EmptyForm(SiteForm):
+    """A form that is one button: only the token against forgery."""
+
+
+class Required:
+    """The field must be filled in; says what to do, not what is wrong."""
+
+    field_flags = {"required": True}  # noqa: RUF012 - WTForms' own protocol
+
+    def __init__(self, message: Any):
+        self.message = message
+
+    def __call__(self, form: Form, field: Field) -> None:
+        """Stop with the message if there is nothing but blanks."""
+        if not field.data or (isinstance(field.data, str) and not field.data.strip()):
+            field.errors = []
+            raise StopValidation(str(self.message))
+
+
+class ConsentForm(SiteForm):
+    """A form that asks for consent: it carries the token of what it shows."""
+
+    presentation = HiddenField()
+
+    @classmethod
+    def showing(cls, content: dict[str, Any], **values: Any) -> Self:
+        """The form with a box for each purpose of a presentation, unticked unless `values`
+        say that the person's yes is in force."""
+        boxes = {
+            f"consent-{purpose['id']}": BooleanField(purpose["label"])
+            for purpose in content["purposes"]
+        }
+        made: Self = type(cls.__name__, (cls,), boxes)(**values)
+        return made
+
+    def choices(self) -> dict[str, bool]:
+        """What was ticked, by purpose."""
+        return {field.name.removeprefix("consent-"): bool(field.data) for field in self.consents()}
+
+    def consents(self) -> list[Field]:
+        """The boxes."""
+        return [field for field in self if field.name.startswith("consent-")]
+
+    def was_stale(self) -> None:
+        """Empty the boxes and say why: other words are shown now than were answered."""
+        for field in self.consents():
+            field.data = False
+        self.form_errors.append(
+            _(
+                "The choices have changed since this page was opened, or it was open for too "
+                "long. Nothing was recorded. Please read them and choose again."
+            )
+        )
+
+
+def stripped(text: str | None) -> str | None:
+    """The text without blanks around it; None stays None."""
+    return text.strip() if text is not None else None
+

@@ -1,0 +1,95 @@
+"""What every response carries, errors too: security headers, compression, cache rules."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import secrets
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from flask import Flask, Response, g, request
+
+_COMPRESSED = ("text/html", "text/css", "text/plain", "image/svg+xml", "application/json")
+_SMALLEST = 600  # bytes; below this gzip costs more than it saves
+_YEAR = 365 * 24 * 3600
+
+
+def csp_nonce() -> str:
+    """The nonce of this response: the stylesheet's link carries it, and nothing else may."""
+    if "csp_nonce" not in g:
+        g.csp_nonce = secrets.token_urlsafe(16)
+    nonce: str = g.csp_nonce
+    return nonce
+
+
+def policy(nonce: str) -> str:
+    """The Content-Security-Policy: our own stylesheet and icon, our own forms, no script."""
+    return "; ".join(
+        (
+            "default-src 'none'",
+            "script-src 'none'",
+            f"style-src 'nonce-{nonce}'",
+            "img-src 'self'",
+            "form-action 'self'",
+            "base-uri 'none'",
+            "object-src 'none'",
+            "frame-ancestors 'none'",
+        )
+    )
+
+
+def init(app: Flask, *, secure: bool) -> None:
+    """Add the headers to every response of the application."""
+
+    @app.after_request
+    def add(response: Response) -> Response:
+        given = response.headers
+        # The hook also runs for responses made before others could set anything on `g`.
+        given.setdefault("Content-Security-Policy", policy(csp_nonce()))
+        given.setdefault("Referrer-Policy", "strict-origin-when-cross-origin")
+        given.setdefault("X-Content-Type-Options", "nosniff")
+        given.setdefault("X-Frame-Options", "DENY")
+        given.setdefault("Cross-Origin-Opener-Policy", "same-origin")
+        given.setdefault("Permissions-Policy", "camera=(), geolocation=(), microphone=()")
+        if secure:
+            given.setdefault("Strict-Transport-Security", f"max-age={_YEAR}; includeSubDomains")
+        if request.endpoint == "static":
+            given["Cache-Control"] = f"public, max-age={_YEAR}, immutable"
+        else:
+            given.setdefault("Cache-Control", "no-store")
+        return _compress(response)
+
+    @app.url_defaults
+    def version(endpoint: str, values: dict[str, Any]) -> None:
+        # Static files are kept for a year: their address changes when they do.
+        if endpoint == "static" and app.static_folder:
+            values["v"] = _fingerprint(Path(app.static_folder) / values["filename"])
+
+
+@cache
+def _fingerprint(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()[:8]
+
+
+def _compress(response: Response) -> Response:
+    """Gzip what a browser asked for compressed. What is reflected in a page from its address
+    is never secret, and what is secret is never beside what a stranger chose (BREACH): forms
+    answer only to their own POST."""
+    response.vary.add("Accept-Encoding")
+    if (
+        response.mimetype not in _COMPRESSED
+        or "gzip" not in request.accept_encodings
+        or "Content-Encoding" in response.headers
+        or response.status_code in (204, 304)
+        or request.method == "HEAD"
+    ):
+        return response
+    response.direct_passthrough = False
+    body = response.get_data()
+    if len(body) >= _SMALLEST:
+        response.set_data(gzip.compress(body, 6, mtime=0))
+        response.headers["Content-Encoding"] = "gzip"
+        response.headers.pop("ETag", None)
+    return response

@@ -1,0 +1,130 @@
+"""Where Flask's templates meet delivery: a queued message becomes a mail in its reader's language.
+
+Only settings and the message decide what a mail says: there is no request here, so no link can
+take its address from a Host header.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from datetime import date, datetime
+from email.headerregistry import Address
+from email.message import EmailMessage
+from email.utils import parseaddr
+from typing import Any
+from urllib.parse import quote
+
+import idna
+from flask import Flask
+from flask_babel import force_locale
+
+from domain.consent.operator import Operator
+from domain.delivery.errors import UnknownKind
+from domain.delivery.outbox import MAIL
+from domain.delivery.transports import POLICY
+from domain.locales import DEFAULT, LOCALES
+from settings import Settings
+
+# Where the token of each mail that carries one is taken.
+_PATHS = {
+    "confirm": "/confirm/",
+    "new_address": "/confirm/",
+    "reset": "/password/reset/",
+    "access": "/requests/verify/",
+    "erasure": "/requests/verify/",
+}
+LETTERS = (
+    *_PATHS,
+    "already_registered",
+    "address_changing",
+    "address_changed",
+    "reset_unknown",
+    "password_changed",
+    "request_unknown",
+    "access_done",
+    "erasure_done",
+)
+# Anybody can enter somebody else's address and, as the name, an advertisement with a link.
+# Mail programs make links of such names, so we do not repeat them.
+_NO_NAME = re.compile(r"[/:@<>\\\d]|\S\.\S|.{61}")
+
+
+def render(
+    app: Flask, kind: str, payload: Mapping[str, Any], message_id: str, at: datetime
+) -> EmailMessage:
+    """Make the mail that `kind` names of what was posted. Raises UnknownKind."""
+    name = kind.removeprefix(MAIL)
+    if name not in LETTERS:
+        raise UnknownKind(kind)
+    settings: Settings = app.extensions["settings"]
+    operator: Operator = app.extensions["operator"]
+    locale = payload["locale"] if payload["locale"] in LOCALES else DEFAULT
+    with app.app_context(), force_locale(locale):
+        words = {**_words(name, payload, settings, locale), "operator": operator}
+        subject = " ".join(_text(app, f"{name}/subject.txt", words).split())
+        plain = _tidy(_text(app, f"{name}/body.txt", words))
+        html = _text(app, f"{name}/body.html", {**words, "subject": subject})
+    mail = EmailMessage(policy=POLICY)
+    mail["From"] = settings.mail_from
+    mail["Reply-To"] = operator.email
+    # The address alone: a name would add nothing but ways to write it wrongly.
+    local, _, domain = payload["to"].rpartition("@")
+    mail["To"] = Address(username=local, domain=_ascii(domain))
+    mail["Subject"] = subject
+    mail["Date"] = at
+    mail["Message-ID"] = message_id
+    # RFC 3834: no vacation answers, please.
+    mail["Auto-Submitted"] = "auto-generated"
+    # Every server takes it (8bit they need not), and it keeps long links whole.
+    mail.set_content(plain, cte="quoted-printable")
+    mail.add_alternative(html, subtype="html", cte="quoted-printable")
+    # Last: making the mail multipart moves Content-* into its first part.
+    mail["Content-Language"] = locale
+    return mail
+
+
+def mail_domain(settings: Settings) -> str:
+    """What stands on the right of our Message-IDs: the sender's own domain."""
+    return _ascii(parseaddr(settings.mail_from)[1].rpartition("@")[2])
+
+
+def _words(
+    name: str, payload: Mapping[str, Any], settings: Settings, locale: str
+) -> dict[str, Any]:
+    """What the templates speak of. `page(path)` is an address on this site in their language."""
+
+    def page(path: str) -> str:
+        return f"{settings.base_url}{path}?lang={locale}"
+
+    path, due_on = _PATHS.get(name), payload.get("due_on")
+    return {
+        **payload,
+        "locale": locale,
+        "name": _greeted(payload.get("name")),
+        "due_on": date.fromisoformat(due_on) if due_on else None,
+        "link": page(path + quote(payload["token"], safe="")) if path else None,
+        "minutes": int(settings.link_lifetime.total_seconds() // 60),
+        "page": page,
+    }
+
+
+def _text(app: Flask, template: str, words: Mapping[str, Any]) -> str:
+    # Not flask.render_template: context processors belong to requests.
+    return app.jinja_env.get_template(f"email/{template}").render(words)
+
+
+def _greeted(name: str | None) -> str | None:
+    plain = " ".join((name or "").split())
+    return None if not plain or _NO_NAME.search(plain) else plain
+
+
+def _ascii(domain: str) -> str:
+    """The domain as every mail server can take it: `blåbær.no` has an ASCII form too."""
+    return domain if domain.isascii() else idna.encode(domain, uts46=True).decode()
+
+
+def _tidy(text: str) -> str:
+    """Text without what template tags leave: trailing blanks and runs of empty lines."""
+    lines = "\n".join(line.strip() for line in text.splitlines())
+    return re.sub(r"\n{3,}", "\n\n", lines).strip() + "\n"

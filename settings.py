@@ -1,0 +1,197 @@
+"""What differs from one installation to the next, read once from the environment.
+
+Outside development a missing secret stops the start. Development makes its own on first run,
+in `instance/secrets.toml` (mode 600).
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import os
+import secrets
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import timedelta
+from pathlib import Path
+from typing import Literal, get_args
+
+from domain.keys import KEY_BYTES, Keyring
+
+ROOT = Path(__file__).parent
+Environment = Literal["development", "production"]
+
+
+class SettingsError(Exception):
+    """A setting is missing or wrong. The message names the variable and what it takes."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """The settings of one running site. `from_environment` documents the variables."""
+
+    environment: Environment
+    base_url: str
+    database_url: str = field(repr=False)
+    owner_url: str = field(repr=False)
+    mail_url: str = field(repr=False)
+    mail_from: str
+    keys: Keyring = field(repr=False)
+    instance: Path
+    content: Path = ROOT / "content"
+    marketing_age: int = 15
+    registration_age: int = 13
+    link_lifetime: timedelta = timedelta(minutes=60)
+    idle_timeout: timedelta = timedelta(minutes=30)
+    absolute_timeout: timedelta = timedelta(hours=12)
+    trusted_proxies: int = 0
+    password_hashing: Literal["strong", "cheapest"] = "strong"  # noqa: S105 - a profile
+
+    @property
+    def development(self) -> bool:
+        """Whether this is a developer's own machine: mail can be read at /dev/mail."""
+        return self.environment == "development"
+
+    @property
+    def secure(self) -> bool:
+        """Whether the site is served over HTTPS, as its base address says."""
+        return self.base_url.startswith("https://")
+
+    @classmethod
+    def from_environment(cls, environ: Mapping[str, str] = os.environ) -> Settings:
+        """Read the settings; raise SettingsError with what is missing or wrong.
+
+        SAMTYKKE_ENV (production unless `development`), BASE_URL, DATABASE_URL,
+        DATABASE_OWNER_URL, MAIL_URL, MAIL_FROM, INSTANCE_PATH, CONTENT_PATH, MARKETING_AGE,
+        REGISTRATION_AGE, LINK_MINUTES, IDLE_MINUTES, ABSOLUTE_HOURS, TRUSTED_PROXIES; the
+        secrets SIGNING_KEY, LOOKUP_KEY, KEY_ENCRYPTION_KEYS, or SECRETS_FILE that holds them.
+        """
+        environment = _environment(environ)
+        instance = Path(environ.get("INSTANCE_PATH", ROOT / "instance")).absolute()
+        development = environment == "development"
+        port = _number(environ, "PORT", 5000)
+        base_url = _address(environ, f"http://127.0.0.1:{port}" if development else None)
+        own_database = f"sqlite:///{instance / 'samtykke.db'}"
+        database_url = _text(environ, "DATABASE_URL", own_database if development else None)
+        return cls(
+            environment=environment,
+            base_url=base_url,
+            database_url=database_url,
+            owner_url=environ.get("DATABASE_OWNER_URL", database_url),
+            mail_url=_text(
+                environ, "MAIL_URL", f"folder:{instance / 'mail'}" if development else None
+            ),
+            mail_from=_text(
+                environ, "MAIL_FROM", "Lillemini <hei@lillemini.example>" if development else None
+            ),
+            keys=_keyring(environ, instance, development=development),
+            instance=instance,
+            content=Path(environ.get("CONTENT_PATH", ROOT / "content")).absolute(),
+            marketing_age=_number(environ, "MARKETING_AGE", 15),
+            registration_age=_number(environ, "REGISTRATION_AGE", 13),
+            link_lifetime=timedelta(minutes=_number(environ, "LINK_MINUTES", 60)),
+            idle_timeout=timedelta(minutes=_number(environ, "IDLE_MINUTES", 30)),
+            absolute_timeout=timedelta(hours=_number(environ, "ABSOLUTE_HOURS", 12)),
+            trusted_proxies=_number(environ, "TRUSTED_PROXIES", 0),
+        )
+
+
+def _environment(environ: Mapping[str, str]) -> Environment:
+    name = environ.get("SAMTYKKE_ENV", "production")
+    for known in get_args(Environment):
+        if name == known:
+            return known  # type: ignore[no-any-return]
+    raise SettingsError(f"SAMTYKKE_ENV is {name!r}; it takes development or production")
+
+
+def _text(environ: Mapping[str, str], name: str, default: str | None) -> str:
+    value = environ.get(name, "").strip() or default
+    if value is None:
+        raise SettingsError(f"{name} is not set, and production has no default for it")
+    return value
+
+
+def _number(environ: Mapping[str, str], name: str, default: int) -> int:
+    value = environ.get(name, "").strip()
+    if value and not value.isdecimal():
+        raise SettingsError(f"{name} is {value!r}; it takes a whole number, 0 or more")
+    return int(value) if value else default
+
+
+def _address(environ: Mapping[str, str], default: str | None) -> str:
+    address = _text(environ, "BASE_URL", default).rstrip("/")
+    if not address.startswith(("http://", "https://")):
+        raise SettingsError("BASE_URL is the site's public address, with https:// (or http://)")
+    return address
+
+
+def _keyring(environ: Mapping[str, str], instance: Path, *, development: bool) -> Keyring:
+    names = ("SIGNING_KEY", "LOOKUP_KEY", "KEY_ENCRYPTION_KEYS")
+    path = Path(environ.get("SECRETS_FILE", instance / "secrets.toml"))
+    if development and "SECRETS_FILE" not in environ and not path.exists():
+        _make_secrets(path)
+    stored = _read_secrets(path) if path.exists() else {}
+    values = {name: environ.get(name) or stored.get(name.lower(), "") for name in names}
+    missing = [name for name, value in values.items() if not value]
+    if missing:
+        raise SettingsError(
+            f"missing secrets: {', '.join(missing)}. Set them in the environment or in SECRETS_FILE"
+        )
+    if len(values["SIGNING_KEY"]) < KEY_BYTES:
+        raise SettingsError(f"SIGNING_KEY takes at least {KEY_BYTES} random characters")
+    return Keyring(
+        epochs=_epochs(values["KEY_ENCRYPTION_KEYS"]),
+        lookup_key=_key("LOOKUP_KEY", values["LOOKUP_KEY"]),
+        signing_key=values["SIGNING_KEY"],
+    )
+
+
+def _read_secrets(path: Path) -> dict[str, str]:
+    if path.stat().st_mode & 0o077:
+        raise SettingsError(f"{path} can be read by others; run: chmod 600 {path}")
+    with path.open("rb") as file:
+        return {name: str(value) for name, value in tomllib.load(file).items()}
+
+
+def _make_secrets(path: Path) -> None:
+    """Make development's secrets. Written to a draft and linked into place, so that two first
+    runs at once, or a kill half-way, leave one whole file or none."""
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    draft = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
+    with open(os.open(draft, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600), "w") as file:
+        file.write("# Made on first run, for development only. Production sets its own.\n")
+        file.write(f'signing_key = "{secrets.token_urlsafe(KEY_BYTES)}"\n')
+        for name, prefix in (("lookup_key", ""), ("key_encryption_keys", "1:")):
+            key = base64.b64encode(secrets.token_bytes(KEY_BYTES)).decode()
+            file.write(f'{name} = "{prefix}{key}"\n')
+        file.flush()
+        os.fsync(file.fileno())
+    try:
+        os.link(draft, path)
+    except FileExistsError:
+        pass  # another first run was quicker: its secrets count
+    finally:
+        draft.unlink()
+
+
+def _key(name: str, value: str) -> bytes:
+    try:
+        key = base64.b64decode(value, validate=True)
+    except binascii.Error as error:
+        raise SettingsError(f"{name} takes {KEY_BYTES} bytes in base64") from error
+    if len(key) != KEY_BYTES:
+        raise SettingsError(f"{name} takes {KEY_BYTES} bytes in base64, this has {len(key)}")
+    return key
+
+
+def _epochs(value: str) -> dict[int, bytes]:
+    epochs: dict[int, bytes] = {}
+    for part in value.split(","):
+        number, separator, key = part.strip().partition(":")
+        if not separator or not number.isdecimal() or not 0 < int(number) < 2**16:
+            raise SettingsError("KEY_ENCRYPTION_KEYS takes <epoch>:<32 bytes in base64>[,…]")
+        if int(number) in epochs:
+            raise SettingsError(f"KEY_ENCRYPTION_KEYS has epoch {int(number)} twice")
+        epochs[int(number)] = _key("KEY_ENCRYPTION_KEYS", key)
+    return epochs

@@ -1,0 +1,142 @@
+"""`flask worker` and `flask outbox`."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from uuid import UUID, uuid4
+
+import pytest
+from flask import Flask
+from sqlalchemy.exc import OperationalError
+from structlog.testing import capture_logs
+
+from commands import worker
+from database import Database
+from domain.delivery import outbox
+from domain.delivery.models import OutboxMessage
+from tests.support.mails import Mails
+
+MAIL = {"to": "kari@example.no", "name": "Kari", "locale": "nb"}
+
+
+class Turns:
+    """A worker that is told what happens at each turn; the loop ends after the last."""
+
+    def __init__(self, *plan: Exception | None):
+        self.stop = threading.Event()
+        self._plan = list(plan)
+
+    def run_once(self, stopping: Callable[[], bool] = lambda: False) -> int:
+        error = self._plan.pop(0)
+        if not self._plan:
+            self.stop.set()
+        if error is not None:
+            raise error
+        return 0
+
+
+@pytest.fixture(autouse=True)
+def _no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(worker, "POLL_SECONDS", 0.0)
+    monkeypatch.setattr(worker, "AWAY_SECONDS", (0.0, 0.0))
+
+
+def away() -> OperationalError:
+    return OperationalError("SELECT kari@example.no", {}, Exception("gone"))
+
+
+def nothing(at: datetime) -> None:
+    """Housekeeping that has nothing to do."""
+
+
+@pytest.mark.requirement(80)
+def test_the_worker_waits_for_a_database_that_is_away() -> None:
+    """It says so without the statement, and goes on."""
+    turns = Turns(away(), away(), None)
+    with capture_logs() as logged:
+        worker.run(turns, nothing, turns.stop)
+    assert [line["event"] for line in logged] == ["worker_waits"] * 2
+    assert "kari" not in repr(logged)
+
+
+def test_it_keeps_house_at_once_and_then_each_hour(NOON: datetime) -> None:
+    """However often it looks for messages."""
+    turns, kept = Turns(None, None, None, None), list[datetime]()
+    times = iter(NOON + timedelta(minutes=minutes) for minutes in (0, 59, 60, 60, 61))
+    worker.run(turns, kept.append, turns.stop, lambda: next(times))
+    assert kept == [NOON, NOON + timedelta(hours=1)]
+
+
+def test_housekeeping_that_fails_keeps_no_mail_from_leaving() -> None:
+    """It is logged by its class and tried in the next hour."""
+    turns = Turns(None, None)
+
+    def fail(at: datetime) -> None:
+        raise ValueError("kari@example.no")
+
+    with capture_logs() as logged:
+        worker.run(turns, fail, turns.stop)
+    assert [(line["event"], line["error"]) for line in logged] == [
+        ("housekeeping_failed", "ValueError")
+    ]
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_the_command_delivers_until_it_is_told_to_stop(
+    app: Flask, database: Database, mails: Mails, NOON: datetime, number: signal.Signals
+) -> None:
+    """What waits is sent, and the end is a clean one."""
+    with database.transaction() as session:
+        outbox.post(session, "mail.password_changed", MAIL, at=NOON - timedelta(days=365))
+    before = {one: signal.getsignal(one) for one in (signal.SIGTERM, signal.SIGINT)}
+    app.extensions["housekeeping"] = lambda at: signal.raise_signal(number)
+    try:
+        result = app.test_cli_runner().invoke(args=["worker"])
+    finally:
+        for one, handler in before.items():
+            signal.signal(one, handler)
+    assert result.exit_code == 0
+    assert len(mails.to("kari@example.no")) == 1
+
+
+@pytest.fixture
+def given_up(database: Database, NOON: datetime) -> UUID:
+    """A dead message, beside one that waits."""
+    with database.transaction() as session:
+        outbox.post(session, "mail.confirm", {**MAIL, "token": "t"}, at=NOON)
+        message = outbox.post(session, "mail.reset", {**MAIL, "token": "t"}, at=NOON)
+        session.flush()
+        row = session.get(OutboxMessage, message)
+        assert row is not None
+        row.state, row.attempts, row.failure, row.closed_at = "dead", 8, "SMTP 550", NOON
+    return message
+
+
+@pytest.mark.requirement(80)
+def test_an_operator_sees_what_was_given_up_and_no_address(app: Flask, given_up: UUID) -> None:
+    """Ids, kinds, states, tries, times and codes."""
+    run = app.test_cli_runner().invoke
+    every = run(args=["outbox", "list"]).output
+    dead = run(args=["outbox", "list", "--state", "dead"]).output
+    assert len(every.splitlines()) == 2
+    (line,) = dead.splitlines()
+    for word in (str(given_up), "dead", "mail.reset", "tries 8", "failure SMTP 550", "2026-11-22"):
+        assert word in line
+    assert "kari" not in every
+
+
+def test_an_operator_sends_it_again(app: Flask, database: Database, given_up: UUID) -> None:
+    """Once: then it is queued, and a second try says so."""
+    run = app.test_cli_runner().invoke
+    assert run(args=["outbox", "resend", str(given_up)]).exit_code == 0
+    with database.reading() as session:
+        row = session.get(OutboxMessage, given_up)
+        assert row is not None
+        assert (row.state, row.attempts) == ("queued", 0)
+    again = run(args=["outbox", "resend", str(given_up)])
+    assert again.exit_code == 1
+    assert "is queued, not dead" in again.output
+    assert run(args=["outbox", "resend", str(uuid4())]).exit_code == 1

@@ -1,0 +1,247 @@
+"""Fixtures: a real database of each kind, the application on it, and people who use it."""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Callable, Iterator
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+import time_machine
+from sqlalchemy.orm import Session
+
+import settings as site_settings
+from database import Database
+from domain.keys import Keyring
+from tests.support import NOON, chromium, cluster
+from tests.support.absence import Absent, do_without
+from tests.support.databases import PostgresTemplate, SqliteTemplate, Template, Urls
+from tests.support.live import free_port, served
+
+if TYPE_CHECKING:
+    from flask import Flask
+    from playwright.sync_api import Browser as Chromium
+    from playwright.sync_api import Page as BrowserPage
+
+    from domain.consent.purposes import PurposeRegister
+    from tests.support.browser import Browser
+    from tests.support.mails import Mails
+
+_RUN = "SAMTYKKE_TEST_RUN"
+_BACKENDS = ("sqlite", "postgresql")
+_LISTENING = pytest.StashKey[socket.socket]()
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_configure(config: pytest.Config) -> None:
+    """The first process makes the directory that all workers of the run share.
+
+    It goes when the run ends; `--basetemp` keeps what tests leave behind.
+    """
+    if not hasattr(config, "workerinput"):
+        run = cluster.new_run()
+        os.environ[_RUN] = str(run)
+        config.option.basetemp = config.option.basetemp or str(run / "tmp")
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """The first process, which is also the last, stops the database server."""
+    if not hasattr(config, "workerinput") and _RUN in os.environ:
+        cluster.end_run(Path(os.environ.pop(_RUN)))
+
+
+@pytest.fixture(name="NOON")
+def noon() -> datetime:
+    """The time it is in tests."""
+    return NOON
+
+
+@pytest.fixture
+def clock() -> Iterator[time_machine.Coordinates]:
+    """It is NOON, for the whole process; `clock.shift(timedelta(minutes=61))` moves on."""
+    with time_machine.travel(NOON, tick=True) as coordinates:
+        yield coordinates
+
+
+@pytest.fixture(scope="session")
+def keys() -> Keyring:
+    """Secrets that are always the same."""
+    return Keyring(
+        epochs={1: bytes(range(32))},
+        lookup_key=bytes(range(32, 64)),
+        signing_key="a signing key for tests, of more than 32 characters",
+    )
+
+
+@pytest.fixture(scope="session")
+def register() -> PurposeRegister:
+    """The purposes of `content/`."""
+    from domain.consent import purposes
+
+    return purposes.load(site_settings.ROOT / "content", marketing_age=15)
+
+
+@pytest.fixture(params=_BACKENDS)
+def backend(request: pytest.FixtureRequest) -> str:
+    """The kind of database: whatever uses one runs on both."""
+    return str(request.param)
+
+
+@pytest.fixture(scope="session")
+def _templates(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str], Template]]:
+    made: dict[str, Template] = {}
+
+    def template(backend: str) -> Template:
+        if backend not in made:
+            if backend == "sqlite":
+                made[backend] = SqliteTemplate(tmp_path_factory.mktemp("template"))
+            else:
+                made[backend] = PostgresTemplate(cluster.admin_url(Path(os.environ[_RUN])))
+        return made[backend]
+
+    yield template
+    for one in made.values():
+        one.close()
+
+
+@pytest.fixture
+def urls(backend: str, _templates: Callable[[str], Template], tmp_path: Path) -> Iterator[Urls]:
+    """The addresses of a fresh, migrated database."""
+    try:
+        template = _templates(backend)
+    except Absent as absent:
+        do_without(absent)
+    fresh = template.copy(tmp_path)
+    yield fresh
+    template.drop(fresh)
+
+
+@pytest.fixture
+def info(keys: Keyring, register: PurposeRegister) -> dict[str, object]:
+    """What every session carries."""
+    return {"keyring": keys, "purposes": register}
+
+
+@pytest.fixture
+def database(urls: Urls, info: dict[str, object]) -> Iterator[Database]:
+    """The database, as the application may use it."""
+    database = Database(urls.application, info=info)
+    yield database
+    database.close()
+
+
+@pytest.fixture
+def owner(urls: Urls, info: dict[str, object]) -> Iterator[Database]:
+    """The same database, as its owner may use it."""
+    owner = Database(urls.owner, info=info, owner=True)
+    yield owner
+    owner.close()
+
+
+@pytest.fixture
+def session(database: Database) -> Iterator[Session]:
+    """An open transaction of the application, undone when the test ends."""
+    with Session(database.engine, info=database.info, expire_on_commit=False) as session:
+        yield session
+        session.rollback()
+
+
+@pytest.fixture
+def address(request: pytest.FixtureRequest) -> Iterator[str]:
+    """The site's address: a made-up one, or a port of this machine where a browser comes."""
+    if "live" not in request.fixturenames:
+        yield "http://samtykke.test"
+        return
+    with free_port() as listening:
+        request.node.stash[_LISTENING] = listening
+        yield f"http://127.0.0.1:{listening.getsockname()[1]}"
+
+
+@pytest.fixture
+def settings(urls: Urls, keys: Keyring, address: str, tmp_path: Path) -> site_settings.Settings:
+    """Settings of a development site that keeps everything in the test's own directory."""
+    instance = tmp_path / "instance"
+    instance.mkdir()
+    return site_settings.Settings(
+        environment="development",
+        base_url=address,
+        database_url=urls.application,
+        owner_url=urls.owner,
+        mail_url=f"folder:{instance / 'mail'}",
+        mail_from="Lillemini <hei@lillemini.example>",
+        keys=keys,
+        instance=instance,
+        password_hashing="cheapest",
+    )
+
+
+@pytest.fixture
+def app(settings: site_settings.Settings, database: Database) -> Iterator[Flask]:
+    """The application, with the notices of `content/` published."""
+    from app import create_app
+    from domain.consent import notices
+
+    with database.transaction() as session:
+        notices.publish(session, settings.content, at=NOON)
+    app = create_app(settings)
+    yield app
+    app.extensions["database"].close()
+
+
+@pytest.fixture
+def visitor(app: Flask, settings: site_settings.Settings) -> Callable[..., Browser]:
+    """Makes visitors: `visitor(address="192.0.2.7", locale="en")`."""
+    from tests.support.browser import Browser
+
+    def visitor(**choices: str) -> Browser:
+        return Browser(app, settings.base_url, **choices)
+
+    return visitor
+
+
+@pytest.fixture
+def client(visitor: Callable[..., Browser]) -> Browser:
+    """One visitor, who reads bokmål."""
+    return visitor()
+
+
+@pytest.fixture
+def mails(app: Flask, settings: site_settings.Settings) -> Mails:
+    """The mails that the site sent; reading them runs the worker first."""
+    from tests.support.mails import Mails
+
+    return Mails(settings.instance / "mail", app.extensions["worker"])
+
+
+@pytest.fixture
+def live(app: Flask, address: str, request: pytest.FixtureRequest) -> Iterator[str]:
+    """The application on a real port; its address."""
+    with served(app, request.node.stash[_LISTENING]):
+        yield address
+
+
+@pytest.fixture(scope="session")
+def chromium_browser() -> Iterator[Chromium]:
+    """A real browser, started once."""
+    from playwright.sync_api import sync_playwright
+
+    try:
+        path = chromium.find()
+    except Absent as absent:
+        do_without(absent)
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=path, args=list(chromium.FLAGS))
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def page(chromium_browser: Chromium, live: str) -> Iterator[BrowserPage]:
+    """A page of a real browser with the site behind it: `page.goto("/register")`."""
+    context = chromium_browser.new_context(base_url=live, locale="nb-NO", accept_downloads=True)
+    context.set_default_timeout(10_000)
+    yield context.new_page()
+    context.close()

@@ -1,0 +1,132 @@
+"""Every type of entry has a closed schema, and none has a place for free text."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from domain.ledger.errors import SchemaError
+from domain.ledger.schemas import SCHEMAS, check
+
+HASH = "0f" * 32
+TIME = "2026-11-22T12:00:00.000Z"
+PURPOSE = {"purpose": "marketing", "purpose_version": 1}
+SHOWN = {
+    **PURPOSE,
+    "presentation": HASH,
+    "surface": "register",
+    "locale": "nn",
+    "served_at": TIME,
+}
+REQUEST = {"kind": "access", "reference": "K7Q-2MX9"}
+GOOD: dict[str, dict[str, Any]] = {
+    "notice.published": {
+        "kind": "privacy",
+        "effective_on": "2018-05-07",
+        "hashes": {"nb": HASH, "en": HASH},
+    },
+    "consent.given": {**SHOWN, "expires_at": TIME},
+    "consent.refused": SHOWN,
+    "consent.renewed": {**SHOWN, "expires_at": TIME},
+    "consent.withdrawn": SHOWN,
+    "consent.expired": PURPOSE,
+    "consent.invalidated": {**PURPOSE, "reason": "under_age"},
+    "account.opened": {"terms": "2026-11-01", "locale": "nb", "declared_age": 15},
+    "request.received": {**REQUEST, "due_on": "2027-02-28", "channel": "link"},
+    "request.verified": {**REQUEST, "channel": "account"},
+    "request.fulfilled": REQUEST,
+    "request.refused": {**REQUEST, "reason": "unverified"},
+    "erasure.executed": {"reference": "K7Q-2MX9", "holdings": ["account", "entries"]},
+}
+FIELDS = [(type, field) for type, data in GOOD.items() for field in data]
+# What people are known by, in every shape that a value could have.
+PERSONAL: list[Any] = [
+    "Kari Nordmann",
+    "kari@example.com",
+    "+47 912 34 567",
+    "Kongens gate 1",
+    "192.0.2.7",
+    "2001:db8::1",
+    "Mozilla/5.0 (X11; Linux x86_64)",
+    "a remark, of any kind",
+    "",
+    "marketing\n",
+    "Æ",
+    ["Kari Nordmann"],
+    {"nb": "Kari Nordmann"},
+    {"Kari Nordmann": HASH},
+    {},
+    [],
+    None,
+    True,
+    1.5,
+    -1,
+    10**6,
+]
+
+
+@pytest.mark.parametrize("type", SCHEMAS)
+def test_every_type_has_an_example_that_passes(type: str) -> None:
+    """Every schema can be met."""
+    check(type, GOOD[type])
+
+
+@pytest.mark.requirement(50, 52)
+@pytest.mark.parametrize(("type", "field"), FIELDS)
+def test_no_field_takes_what_a_person_is_known_by(type: str, field: str) -> None:
+    """Name, address, phone, IP, user agent, remark: refused in every field of every type."""
+    for value in PERSONAL:
+        with pytest.raises(SchemaError) as caught:
+            check(type, {**GOOD[type], field: value})
+        assert caught.value.field == field
+        if isinstance(value, str) and value.strip():
+            assert value not in str(caught.value)
+
+
+@pytest.mark.parametrize(("type", "field"), FIELDS)
+def test_every_field_is_required(type: str, field: str) -> None:
+    """An entry that leaves something out proves less than it seems to."""
+    with pytest.raises(SchemaError):
+        check(type, {name: value for name, value in GOOD[type].items() if name != field})
+
+
+@pytest.mark.parametrize("type", GOOD)
+def test_no_other_field_is_taken(type: str) -> None:
+    """Schemas are closed."""
+    with pytest.raises(SchemaError):
+        check(type, {**GOOD[type], "remark": "x"})
+
+
+@pytest.mark.parametrize("type", ["", "consent.unknown", "consent.given ", "CONSENT.GIVEN"])
+def test_no_other_type_is_taken(type: str) -> None:
+    """What the ledger may say is written down, all of it."""
+    with pytest.raises(SchemaError):
+        check(type, GOOD["consent.given"])
+
+
+@pytest.mark.parametrize(
+    ("type", "field", "value"),
+    [
+        ("notice.published", "effective_on", "2026-02-29"),
+        ("notice.published", "effective_on", "20260228"),
+        ("notice.published", "effective_on", "2026-W01-1"),
+        ("notice.published", "hashes", {"sv": HASH}),
+        ("notice.published", "hashes", {"nb": HASH.upper()}),
+        ("consent.given", "served_at", "2026-11-22T12:00:00Z"),
+        ("consent.given", "served_at", "2026-11-22T12:00:00.000+01:00"),
+        ("consent.given", "expires_at", "2026-13-22T12:00:00.000Z"),
+        ("consent.given", "purpose_version", "1"),
+        ("consent.given", "purpose_version", 0),
+        ("consent.given", "purpose", "a" * 41),
+        ("consent.given", "purpose", "_a"),
+        ("request.received", "kind", "portability"),
+        ("request.received", "reference", "K7Q"),
+        ("request.received", "reference", "k7q-2mx9"),
+        ("erasure.executed", "holdings", ["account", "account"]),
+    ],
+)
+def test_near_misses_are_refused(type: str, field: str, value: object) -> None:
+    """A value in almost the right form is in the wrong form."""
+    with pytest.raises(SchemaError):
+        check(type, {**GOOD[type], field: value})

@@ -1,0 +1,257 @@
+"""The mails: complete, in the reader's language, and silent about who opened them."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from email.message import EmailMessage
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+from bs4 import BeautifulSoup
+from flask import Flask
+from flask_babel import Babel
+
+import letters
+import settings as site_settings
+from domain.consent.operator import Operator, load_operator
+from domain.delivery.errors import UnknownKind
+from domain.keys import Keyring
+from domain.locales import LOCALES
+
+BASE = "https://samtykke.example"
+WITH_LINK = ("confirm", "new_address", "reset", "access", "erasure")
+
+
+@dataclass
+class Office:
+    """Writes letters with an application that has nothing but templates and languages."""
+
+    app: Flask
+    at: datetime
+
+    def write(self, name: str, locale: str = "en", /, **payload: Any) -> EmailMessage:
+        filled = {
+            "to": "kari@example.no",
+            "name": "Kari Nordmann",
+            "locale": locale,
+            "token": "t0ken.signed-Here",
+            "reference": "R7-4F2K",
+            "due_on": "2026-12-22",
+            "kind": "access",
+            **payload,
+        }
+        return letters.render(self.app, f"mail.{name}", filled, "<1@lillemini.example>", self.at)
+
+
+@pytest.fixture(scope="module")
+def operator() -> Operator:
+    return load_operator(site_settings.ROOT / "content")
+
+
+# As Flask has it, and as the site sets it: neither may eat a line of a letter.
+@pytest.fixture(params=[False, True], ids=["untrimmed", "trimmed"])
+def office(
+    request: pytest.FixtureRequest, operator: Operator, keys: Keyring, NOON: datetime
+) -> Office:
+    app = Flask("letters", root_path=str(site_settings.ROOT))
+    app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = request.param
+    Babel(app, default_locale="nb")
+    settings = site_settings.Settings(
+        environment="production",
+        base_url=BASE,
+        database_url="sqlite://",
+        owner_url="sqlite://",
+        mail_url="folder:/nowhere",
+        mail_from="Lillemini <hei@lillemini.example>",
+        keys=keys,
+        instance=Path("/nowhere"),
+        link_lifetime=timedelta(minutes=45),
+    )
+    app.extensions.update(settings=settings, operator=operator)
+    return Office(app, NOON)
+
+
+def part(mail: EmailMessage, kind: str) -> str:
+    body = mail.get_body((kind,))
+    assert body is not None
+    return str(body.get_content())
+
+
+def test_every_letter_has_its_three_templates() -> None:
+    """And there is no template that nobody sends."""
+    folder = site_settings.ROOT / "templates" / "email"
+    assert {one.name for one in folder.iterdir() if one.is_dir()} == set(letters.LETTERS)
+    for name in letters.LETTERS:
+        files = {one.name for one in (folder / name).iterdir()}
+        assert files == {"subject.txt", "body.txt", "body.html"}
+
+
+@pytest.mark.requirement(38, 42)
+@pytest.mark.parametrize("locale", LOCALES)
+@pytest.mark.parametrize("name", letters.LETTERS)
+def test_every_letter_says_who_writes_why_and_where_to_turn(
+    office: Office, operator: Operator, name: str, locale: str
+) -> None:
+    """Sender identity, contact, notice and reason, in text and in HTML; no answers from robots."""
+    mail = office.write(name, locale)
+    assert mail["From"] == "Lillemini <hei@lillemini.example>"
+    assert mail["To"] == "kari@example.no"
+    assert mail["Reply-To"] == operator.email
+    assert mail["Message-ID"] == "<1@lillemini.example>"
+    assert mail["Date"].datetime == office.at
+    assert mail["Auto-Submitted"] == "auto-generated"
+    assert mail["Content-Language"] == locale
+    assert mail.get_content_type() == "multipart/alternative"
+    page = BeautifulSoup(part(mail, "html"), "html.parser")
+    assert page.html is not None
+    assert page.html["lang"] == locale
+    for words in (part(mail, "plain"), page.decode()):
+        assert operator.legal_name in words
+        assert operator.address.city in words
+        assert operator.email in words
+        assert f"{BASE}/notices/privacy?lang={locale}" in words
+    reason = part(mail, "plain").split("\n--\n")[1].splitlines()[0]
+    assert len(reason) > 20
+    assert reason in page.get_text()
+
+
+@pytest.mark.requirement(43)
+@pytest.mark.parametrize("name", letters.LETTERS)
+def test_no_letter_tells_anybody_that_it_was_read(office: Office, name: str) -> None:
+    """Nothing is fetched when it is opened, and links lead to this site and nowhere else."""
+    html = part(office.write(name), "html")
+    page = BeautifulSoup(html, "html.parser")
+    assert page.select("[src], [background], link, script, style, object, iframe, form") == []
+    assert "url(" not in html
+    for link in page.select("a[href]"):
+        address = urlsplit(str(link["href"]))
+        assert address.scheme == "mailto" or f"{address.scheme}://{address.netloc}" == BASE
+    assert set(re.findall(r"https?://[^/\s]+", part(office.write(name), "plain"))) == {BASE}
+
+
+@pytest.mark.parametrize("name", letters.LETTERS)
+def test_text_and_html_say_the_same(office: Office, name: str) -> None:
+    """Each paragraph of the text stands in the HTML."""
+    mail = office.write(name)
+    shown = " ".join(BeautifulSoup(part(mail, "html"), "html.parser").get_text(" ").split())
+    plain = part(mail, "plain").split("\n--\n")[0]
+    assert "\n\n\n" not in plain
+    for paragraph in plain.split("\n\n"):
+        for line in paragraph.splitlines():
+            words, _, address = line.partition(": http")
+            assert words in shown or address
+
+
+@pytest.mark.requirement(80)
+@pytest.mark.parametrize("name", letters.LETTERS)
+def test_subjects_are_for_anybody_to_see(office: Office, name: str) -> None:
+    """They stand on lock screens and in the logs of mail servers."""
+    subject = office.write(name)["Subject"]
+    assert subject
+    for private in ("Kari", "kari", "R7-4F2K", "t0ken"):
+        assert private not in subject
+
+
+@pytest.mark.requirement(67, 69)
+@pytest.mark.parametrize("name", WITH_LINK)
+def test_a_link_is_shown_whole_with_its_terms(office: Office, name: str) -> None:
+    """How long it lives, that it works once, and that opening it does nothing."""
+    mail = office.write(name)
+    plain = part(mail, "plain")
+    (link,) = [line for line in plain.splitlines() if "t0ken" in line]
+    path = {"reset": "/password/reset/", "access": "/requests/verify/"}.get(name)
+    path = {"erasure": "/requests/verify/"}.get(name, path) or "/confirm/"
+    assert link == f"{BASE}{path}t0ken.signed-Here?lang=en"
+    assert "works once, and for 45 minutes" in plain
+    assert "nothing happens unless you press the button" in plain
+    page = BeautifulSoup(part(mail, "html"), "html.parser")
+    shown = [one.get_text() for one in page.select(f'a[href="{link}"]')]
+    assert len(shown) == 2
+    assert link in shown
+
+
+@pytest.mark.parametrize("name", sorted(set(letters.LETTERS) - set(WITH_LINK)))
+def test_no_other_letter_holds_a_token(office: Office, name: str) -> None:
+    """Even where the payload has one."""
+    assert "t0ken" not in office.write(name).as_string()
+
+
+@pytest.mark.requirement(70)
+def test_links_are_made_of_settings_only(office: Office) -> None:
+    """A letter that is rendered during a request with a forged host does not know it."""
+    with office.app.test_request_context("/", headers={"Host": "evil.example"}):
+        assert "evil.example" not in office.write("reset").as_string()
+
+
+@pytest.mark.requirement(54)
+@pytest.mark.parametrize(
+    ("locale", "day"), [("nb", "22. desember 2026"), ("nn", "22. desember 2026"), ("en", "2026")]
+)
+def test_a_request_has_its_reference_and_its_day(office: Office, locale: str, day: str) -> None:
+    """The day as the reader's language writes it."""
+    for name in ("access", "erasure"):
+        plain = part(office.write(name, locale), "plain")
+        assert "R7-4F2K" in plain
+        assert day in plain
+
+
+def test_a_language_that_we_do_not_have_becomes_bokmal(office: Office) -> None:
+    """A queued message outlives the setting it was posted under."""
+    assert office.write("confirm", "sv")["Content-Language"] == "nb"
+
+
+@pytest.mark.parametrize(
+    ("name", "greeting"),
+    [
+        ("Kåre O'Hara & co", "Hi Kåre O'Hara & co,"),
+        ("  Kari\r\nNordmann ", "Hi Kari Nordmann,"),
+        (None, "Hi,"),
+        ("Win at https://evil.example", "Hi,"),
+        ("evil.example has news", "Hi,"),
+        ("Kari <b>", "Hi,"),
+        ("call 99 88 77 66", "Hi,"),
+        ("x" * 61, "Hi,"),
+    ],
+)
+def test_a_name_that_could_be_an_advertisement_is_not_repeated(
+    office: Office, name: str | None, greeting: str
+) -> None:
+    """Anybody can write to anybody by entering their address here; not what they like."""
+    mail = office.write("confirm", name=name)
+    assert part(mail, "plain").splitlines()[0] == greeting
+    page = BeautifulSoup(part(mail, "html"), "html.parser")
+    assert [one.get_text() for one in page.select("h1 + p")] == [greeting]
+
+
+def test_domains_outside_ascii_reach_every_server(office: Office) -> None:
+    """`straße` is not `strasse`: IDNA 2008, or the letter goes to somebody else."""
+    assert office.write("confirm", to="kari@blåbær.no")["To"] == "kari@xn--blbr-roah.no"
+    assert office.write("confirm", to="kari@straße.de")["To"] == "kari@xn--strae-oqa.de"
+    assert office.write("confirm", to="kåre@example.no")["To"] == "kåre@example.no"
+
+
+@pytest.mark.parametrize("to", ["kari@example.no\r\nBcc: ola@example.no", "a@x.no, b@y.no"])
+def test_an_address_brings_no_header_and_no_second_recipient(office: Office, to: str) -> None:
+    """Registration refuses such an address; this is the last door."""
+    try:
+        mail = office.write("confirm", to=to)
+    except ValueError:
+        return
+    assert mail["Bcc"] is None
+    assert len(mail["To"].addresses) == 1
+
+
+def test_a_letter_that_nobody_wrote_is_an_error(office: Office) -> None:
+    """Also one whose name leads elsewhere."""
+    for name in ("unheard_of", "../base"):
+        with pytest.raises(UnknownKind):
+            office.write(name)
+
+
+def test_the_mail_domain_is_the_senders(office: Office) -> None:
+    """It stands on the right of each Message-ID."""
+    assert letters.mail_domain(office.app.extensions["settings"]) == "lillemini.example"
