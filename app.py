@@ -26,6 +26,7 @@ import logs
 from database import Database
 from domain.consent import decisions, notices, purposes
 from domain.consent.purposes import PurposeRegister
+from domain.delivery import outbox
 from domain.delivery.transports import transport
 from domain.delivery.worker import Worker
 from domain.identity import limits, signed_links
@@ -46,9 +47,12 @@ def create_app(settings: Settings | None = None) -> Flask:
     settings = settings or Settings.from_environment()
     logs.configure()
     register = purposes.load(settings.content, marketing_age=settings.marketing_age)
-    database = Database(
-        settings.database_url, info={"keyring": settings.keys, "purposes": register}
-    )
+    info = {
+        "keyring": settings.keys,
+        "purposes": register,
+        "mail_domain": letters.mail_domain(settings),
+    }
+    database = Database(settings.database_url, info=info)
     app = Flask(__name__)
     app.config.update(_configuration(settings))
     _wire(app, settings, database, register)
@@ -142,6 +146,7 @@ def housekeeping(database: Database, at: datetime) -> None:
     with database.transaction() as session:
         signed_links.purge(session, at=at)
         limits.purge(session, at=at)
+        outbox.purge(session, at=at)
     log.info("housekeeping", consents_expired=expired, requests_refused=refused)
 
 

@@ -93,4 +93,3 @@ class ConsentForm(SiteForm):
 def stripped(text: str | None) -> str | None:
     """The text without blanks around it; None stays None."""
     return text.strip() if text is not None else None
-

@@ -25,6 +25,10 @@ def grant(connection: Connection, role: str, metadata: MetaData) -> None:
         allowed = [verb for verb in _VERBS if verb not in NEVER.get(table, ())]
         run(f"GRANT {', '.join(allowed)} ON {quote(table)} TO {name}")
     run(f"GRANT USAGE ON ALL SEQUENCES IN SCHEMA {schema} TO {name}")
+    database, owned = connection.execute(_DATABASE).one()
+    if owned:
+        # A temporary table hides the real one of its name from whoever made it.
+        run(f"REVOKE TEMPORARY ON DATABASE {quote(database)} FROM PUBLIC, {name}")
 
 
 def excess(connection: Connection, owner: str | None) -> Iterator[str]:
@@ -38,6 +42,8 @@ def excess(connection: Connection, owner: str | None) -> Iterator[str]:
         yield f"The role {role} is a member of {owner}, which owns the tables."
     if connection.execute(_CREATES).scalar():
         yield f"The role {role} may create tables; only the owner should."
+    if connection.execute(_TEMPORARY).scalar():
+        yield f"The role {role} may create temporary tables, which could hide the real ones."
     for (table,) in connection.execute(_OWNED):
         yield f"The role {role} owns the table {table}; migrations need a role of their own."
     for table, never in NEVER.items():
@@ -57,6 +63,11 @@ _MEMBER = text(
     "SELECT pg_has_role(current_user, oid, 'MEMBER') FROM pg_roles WHERE rolname = :owner"
 )
 _CREATES = text("SELECT has_schema_privilege(current_schema(), 'CREATE')")
+_TEMPORARY = text("SELECT has_database_privilege(current_database(), 'TEMPORARY')")
+_DATABASE = text(
+    "SELECT datname, pg_has_role(datdba, 'USAGE') FROM pg_database"
+    " WHERE datname = current_database()"
+)
 _OWNED = text(
     "SELECT relname FROM pg_class WHERE relkind IN ('r', 'p')"
     " AND relnamespace = current_schema()::regnamespace AND pg_has_role(relowner, 'USAGE')"

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 import time_machine
+from jinja2 import FileSystemBytecodeCache
 from sqlalchemy.orm import Session
 
 import settings as site_settings
@@ -187,6 +188,10 @@ def app(settings: site_settings.Settings, database: Database) -> Iterator[Flask]
     with database.transaction() as session:
         notices.publish(session, settings.content, at=NOON)
     app = create_app(settings)
+    # Each test makes its own application; they need not all compile the same templates.
+    compiled = Path(os.environ[_RUN]) / "templates"
+    compiled.mkdir(exist_ok=True)
+    app.jinja_env.bytecode_cache = FileSystemBytecodeCache(str(compiled))
     yield app
     app.extensions["database"].close()
 

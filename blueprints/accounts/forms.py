@@ -15,6 +15,7 @@ from wtforms import (
     SelectField,
     StringField,
 )
+from wtforms.fields import SelectChoice
 from wtforms.validators import Length, Optional, ValidationError
 
 from domain.identity import emails, phones
@@ -27,6 +28,10 @@ from forms import ConsentForm, Required, SiteForm, stripped
 
 UNDER_AGE = 0
 _TOO_LONG = __("This is too long: %(max)d characters at most")
+
+
+def _whole_number(value: Any) -> int | None:
+    return int(value) if value is not None and str(value).isdecimal() else None
 
 
 def _longest(characters: int) -> Length:
@@ -107,19 +112,23 @@ class DetailsForm(DetailsMixin, SiteForm):
         filters=[stripped],
         render_kw={"autocomplete": "address-level2"},
     )
-    age = RadioField(__("Your age"), coerce=int, validate_choice=False)
+    age = RadioField(
+        __("Your age"), coerce=_whole_number, validate_choice=False, invalid_value_message=""
+    )
 
     def __init__(self, *args: Any, **kwargs: Any):
         super().__init__(*args, **kwargs)
         low, high = settings().registration_age, settings().marketing_age
-        older = [(high, _("%(age)d years or older", age=high))]
-        between = [(low, _("%(age)d to %(below)d years", age=low, below=high - 1))]
-        younger = [(UNDER_AGE, _("Under %(age)d years", age=low))]
-        self.age.choices = older + (between if high > low else []) + younger
+        between = _("%(age)d to %(below)d years", age=low, below=high - 1)
+        self.age.choices = [
+            SelectChoice(high, _("%(age)d years or older", age=high)),
+            *([SelectChoice(low, between)] if high > low else []),
+            SelectChoice(UNDER_AGE, _("Under %(age)d years", age=low)),
+        ]
 
     def validate_age(self, field: Field) -> None:
         """An account takes the age of registration (GDPR art. 8, personopplysningsloven § 5)."""
-        if field.data not in {choice for choice, _label in field.choices}:
+        if field.data not in {choice.value for choice in field.choices}:
             raise ValidationError(_("Say how old you are"))
         if field.data == UNDER_AGE:
             raise ValidationError(
@@ -232,7 +241,10 @@ class PasswordForm(SiteForm):
 class ProfileForm(DetailsForm):
     """The details, and the language of mails."""
 
-    locale = SelectField(__("Language of our e-mails"), choices=list(LOCALES.items()))
+    locale = SelectField(
+        __("Language of our e-mails"),
+        choices=[SelectChoice(code, name) for code, name in LOCALES.items()],
+    )
 
 
 def signed_in() -> bool:

@@ -41,9 +41,7 @@ def forgotten() -> ResponseReturnValue:
     with transaction() as session:
         limits.spend(session, LimitKind.MAIL, address=form.email.data, ip=client_ip(), at=at)
     with transaction() as session:
-        outbox.post(
-            session, "intake.reset", {"email": form.email.data, "locale": locale()}, at=at
-        )
+        outbox.post(session, "intake.reset", {"email": form.email.data, "locale": locale()}, at=at)
     return redirect(url_for("accounts.forgotten_sent"), code=303)
 
 

@@ -166,5 +166,3 @@ def _old_enough(form: RegisterForm) -> bool:
               age=register.marketing_age)
         ]  # fmt: skip
     return not too_young
-
-

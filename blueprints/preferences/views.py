@@ -109,9 +109,7 @@ def _state(at: datetime) -> tuple[dict[str, Any], Document, str]:
             "too_young": [
                 purpose.id
                 for purpose in register.optional()
-                if not register.old_enough(
-                    purpose, subjects.get(session, subject_id).declared_age
-                )
+                if not register.old_enough(purpose, subjects.get(session, subject_id).declared_age)
             ],
         }
         return state, document, presentations.token(session, document, at=at)

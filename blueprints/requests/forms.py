@@ -5,6 +5,7 @@ from __future__ import annotations
 from flask_babel import gettext as _
 from flask_babel import lazy_gettext as __
 from wtforms import Field, PasswordField, RadioField, StringField
+from wtforms.fields import SelectChoice
 from wtforms.validators import Length, ValidationError
 
 from domain.identity import emails
@@ -19,8 +20,8 @@ class KindForm(SiteForm):
     kind = RadioField(
         __("What do you want?"),
         choices=[
-            (RequestKind.ACCESS.value, __("A copy of everything you keep about me")),
-            (RequestKind.ERASURE.value, __("Erase my account and everything about me")),
+            SelectChoice(RequestKind.ACCESS.value, __("A copy of everything you keep about me")),
+            SelectChoice(RequestKind.ERASURE.value, __("Erase my account and everything about me")),
         ],
         validate_choice=False,
     )

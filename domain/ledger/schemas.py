@@ -103,5 +103,5 @@ SCHEMAS: Mapping[str, Mapping[str, _Holds]] = {
     "request.verified": {**_REQUEST, "channel": _channel},
     "request.fulfilled": _REQUEST,
     "request.refused": {**_REQUEST, "reason": _one_of("unverified")},
-    "erasure.executed": {"reference": _reference, "holdings": _are_names},
+    "erasure.executed": {"cause": _one_of("request", "replaced"), "holdings": _are_names},
 }

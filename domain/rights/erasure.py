@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any
+from typing import Any, Literal
 from uuid import UUID
 
 from sqlalchemy.orm import Session
@@ -15,6 +15,8 @@ from domain.rights.errors import NotVerified
 from domain.rights.inventory import INVENTORY
 from domain.rights.models import DataSubjectRequest
 from domain.subjects import service as subjects
+
+Cause = Literal["request", "replaced"]
 
 
 def fulfil(session: Session, request: DataSubjectRequest, *, at: datetime) -> None:
@@ -32,20 +34,20 @@ def fulfil(session: Session, request: DataSubjectRequest, *, at: datetime) -> No
     if account is not None:
         person = accounts.person(session, account)
         letter = {"to": person.email, "name": person.name, "locale": account.locale}
-    forget(session, subject_id, {"cause": "request", "reference": request.reference}, at=at)
+    forget(session, subject_id, "request", at=at)
     if letter is not None:
         letter["reference"] = request.reference
         outbox.post(session, "mail.erasure_done", letter, at=at)
 
 
-def forget(session: Session, subject_id: UUID, why: dict[str, str], *, at: datetime) -> None:
+def forget(session: Session, subject_id: UUID, cause: Cause, *, at: datetime) -> None:
     """Erase every holding of a person and append `erasure.executed`.
 
     The entry is appended before the key that made its tag is destroyed: afterwards nobody can
     tell whose it was.
     """
-    names = [holding.name for holding in INVENTORY]
-    subjects.record(session, subject_id, "erasure.executed", {**why, "holdings": names}, at=at)
+    data = {"cause": cause, "holdings": [holding.name for holding in INVENTORY]}
+    subjects.record(session, subject_id, "erasure.executed", data, at=at)
     for holding in INVENTORY:
         holding.erase(session, subject_id, at)
     session.flush()
@@ -53,4 +55,4 @@ def forget(session: Session, subject_id: UUID, why: dict[str, str], *, at: datet
 
 def forget_unconfirmed(session: Session, subject_id: UUID, *, at: datetime) -> None:
     """Erase a registration that nobody confirmed, because the address registers again."""
-    forget(session, subject_id, {"cause": "replaced"}, at=at)
+    forget(session, subject_id, "replaced", at=at)

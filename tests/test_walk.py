@@ -1,0 +1,127 @@
+"""The site's main job, end to end, over HTTP and without a script."""
+
+from __future__ import annotations
+
+import io
+import json
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from flask import Flask
+from sqlalchemy import text
+
+from database import Base
+from settings import Settings
+from tests.support.browser import Browser
+from tests.support.mails import Mails, link_in
+
+PASSWORD = "graut med smør og kanel"
+PERSON = {
+    "name": "Ingrid Haugland-Testesen",
+    "email": "ingrid.h@kunde.example",
+    "password": PASSWORD,
+    "age": "15",
+    "phone": "+47 412 34 567",
+    "address": "Prøvegata 17",
+    "postal_code": "7010",
+    "city": "Grautvika",
+    "terms": True,
+}
+# What must not be found anywhere once she is erased, in any spelling that is stored.
+TRACES = (
+    *("Ingrid", "Haugland", "ingrid.h", "kunde.example", "41234567", "412 34 567"),
+    *("Prøvegata", "Grautvika", "192.0.2.77"),
+)
+
+
+@pytest.mark.requirement(2)
+@pytest.mark.requirement(13)
+@pytest.mark.requirement(53)
+@pytest.mark.requirement(56)
+@pytest.mark.requirement(59)
+def test_sign_up_choose_and_leave(
+    visitor: Callable[..., Browser], mails: Mails, app: Flask, settings: Settings
+) -> None:
+    """A person signs up, confirms, decides, reads the history, takes a copy and leaves; then
+    the ledger verifies and she is nowhere."""
+    ingrid = visitor(address="192.0.2.77", locale="en")
+    page = ingrid.post("/register", {**PERSON, "consent-marketing": True})
+    assert page.path == "/register/sent"
+
+    page = ingrid.get(link_in(mails.last(PERSON["email"])))
+    assert page.path == "/confirm?lang=en"
+    page = ingrid.press(page, "/confirm")
+    assert page.path == "/login"
+    page = ingrid.post("/login", {"email": PERSON["email"], "password": PASSWORD})
+    assert page.path == "/account"
+    assert "Ingrid Haugland-Testesen" in page.text
+
+    page = ingrid.get("/preferences")
+    assert "You said yes" in page.text
+    assert "You said no" in page.text
+    page = ingrid.post("/preferences", {"consent-marketing": False, "consent-analytics": True})
+    assert page.status == 200
+    assert "Your choices are saved" in page.text
+    assert "You withdrew your yes" in page.text
+
+    page = ingrid.get("/preferences/history")
+    shown = [link["href"] for link in page.soup.select(".history a")]
+    assert len(shown) == 4
+    page = ingrid.get(shown[-1])
+    assert page.soup.select_one(".shown input[checked]")
+
+    page = ingrid.post("/logout", page=page)
+    page = ingrid.post("/requests/new", {"kind": "access", "email": PERSON["email"]})
+    assert page.path == "/requests/sent"
+    page = ingrid.press(ingrid.get(link_in(mails.last(PERSON["email"]))), "/requests/verify")
+    download = ingrid.press(page, page.path)
+    with zipfile.ZipFile(io.BytesIO(download.response.data)) as archive:
+        document = json.loads(archive.read("data.json"))
+        html = archive.read("index.html").decode()
+    kept = json.dumps(document, ensure_ascii=False)
+    assert "Ingrid Haugland-Testesen" in kept
+    assert "Prøvegata 17" in html
+
+    page = ingrid.post("/requests/new", {"kind": "erasure", "email": PERSON["email"]})
+    page = ingrid.press(ingrid.get(link_in(mails.last(PERSON["email"]))), "/requests/verify")
+    assert "This stays" in page.text
+    page = ingrid.press(page, page.path)
+    assert "You are erased" in page.text
+    page = ingrid.post("/login", {"email": PERSON["email"], "password": PASSWORD})
+    assert page.status == 422
+
+    last = mails.to(PERSON["email"])
+    assert len(last) == 1, "the development folder keeps only the last mail"
+    result = app.test_cli_runner().invoke(args=["ledger", "verify"])
+    assert result.exit_code == 0, result.output
+    assert traces(app, settings) == []
+
+
+def traces(app: Flask, settings: Settings) -> list[str]:
+    """Where a trace of the person is: every column of every table, every file of the instance."""
+    found = []
+    with app.extensions["database"].reading() as session:
+        for table in Base.metadata.sorted_tables:
+            for row in session.execute(text(f"SELECT * FROM {table.name}")):
+                found += [f"{table.name}: {one}" for one in TRACES if one in _spelled(row)]
+    for path in settings.instance.rglob("*"):
+        if path.is_file() and not _last_mail(path):
+            content = path.read_bytes()
+            found += [f"{path}: {one}" for one in TRACES if one.encode() in content]
+    return found
+
+
+def _spelled(row: object) -> str:
+    return " ".join(
+        bytes(value).decode("latin-1") + bytes(value).decode("utf-8", "ignore")
+        if isinstance(value, bytes | memoryview)
+        else str(value)
+        for value in row  # type: ignore[attr-defined]
+    )
+
+
+def _last_mail(path: Path) -> bool:
+    """The one that the erasure page says stays in the development folder."""
+    return path.parent.name == "mail" and path.suffix == ".eml"
