@@ -26,12 +26,14 @@ import logs
 from database import Database
 from domain.consent import decisions, notices, purposes
 from domain.consent.purposes import PurposeRegister
+from domain.dates import OSLO
 from domain.delivery import outbox
 from domain.delivery.transports import transport
 from domain.delivery.worker import Worker
 from domain.identity import limits, signed_links
+from domain.identity.errors import TooManyTries
 from domain.identity.passwords import Passwords
-from domain.locales import LOCALES
+from domain.locales import DEFAULT, LOCALES
 from domain.rights import intake, requests
 from settings import Settings
 
@@ -98,7 +100,8 @@ def _configuration(settings: Settings) -> dict[str, object]:
         "WTF_CSRF_TIME_LIMIT": None,
         "WTF_CSRF_CHECK_DEFAULT": False,
         "MAX_CONTENT_LENGTH": 64 * 1024,
-        "BABEL_DEFAULT_LOCALE": "nb",
+        "BABEL_DEFAULT_LOCALE": DEFAULT,
+        "BABEL_DEFAULT_TIMEZONE": OSLO.key,
     }
 
 
@@ -174,7 +177,13 @@ def _handle_errors(app: Flask) -> None:
     def http(error: HTTPException) -> tuple[str, int] | HTTPException:
         if error.code is None or error.code < 400:
             return error
-        return _page(403 if isinstance(error, CSRFError) else error.code, error)
+        return _page(403 if isinstance(error, CSRFError) else error.code)
+
+    @app.errorhandler(TooManyTries)
+    def too_many(error: TooManyTries) -> tuple[str, int, dict[str, str]]:
+        seconds = max(1, int((error.retry_at - extensions.now()).total_seconds()) + 1)
+        page, code = _page(429, retry_at=error.retry_at)
+        return page, code, {"Retry-After": str(seconds)}
 
     @app.errorhandler(OperationalError)
     @app.errorhandler(InterfaceError)
@@ -188,7 +197,7 @@ def _handle_errors(app: Flask) -> None:
         return _page(500)
 
 
-def _page(code: int, error: HTTPException | None = None) -> tuple[str, int]:
+def _page(code: int, **values: object) -> tuple[str, int]:
     known = (400, 403, 404, 410, 413, 429, 500, 503)
     name = code if code in known else (400 if code < 500 else 500)
-    return render_template(f"errors/{name}.html", error=error), code
+    return render_template(f"errors/{name}.html", **values), code

@@ -42,7 +42,7 @@ login_required = flask_login.login_required
 
 
 @dataclass(frozen=True)
-class SignedIn(flask_login.UserMixin):  # type: ignore[misc] # Flask-Login has no types
+class SignedIn(flask_login.UserMixin):
     """Who is signed in: ids and the stamp that ends the session when it grows."""
 
     id: str
@@ -142,14 +142,15 @@ def load_user(account_id: str) -> SignedIn | None:
     """The account behind the session, unless it is gone, changed its stamp or timed out."""
     site, at = settings(), int(now().timestamp())
     began, seen = _whole("began"), _whole("seen")
-    if at - began > site.absolute_timeout.total_seconds():
-        return _expired()
-    if at - seen > site.idle_timeout.total_seconds():
-        return _expired()
+    too_long = at - began > site.absolute_timeout.total_seconds()
+    if too_long or at - seen > site.idle_timeout.total_seconds():
+        cookie.clear()
+        return None
     with reading() as session:
         account = accounts.get(session, UUID(account_id))
     if account is None or account.stamp != cookie.get("stamp"):
-        return _expired()
+        cookie.clear()
+        return None
     if at - seen > 60:  # once a minute is exact enough, and spares a cookie on each page
         cookie["seen"] = at
     return SignedIn(account_id, account.subject_id, account.stamp, account.locale)
@@ -158,10 +159,6 @@ def load_user(account_id: str) -> SignedIn | None:
 def _whole(name: str) -> int:
     value = cookie.get(name)
     return value if isinstance(value, int) else 0
-
-
-def _expired() -> None:
-    cookie.clear()
 
 
 def init(app: Flask, parts: dict[str, Any]) -> None:

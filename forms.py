@@ -10,14 +10,14 @@ from wtforms import BooleanField, Field, Form, HiddenField
 from wtforms.validators import StopValidation
 
 
-class SiteForm(FlaskForm):  # type: ignore[misc] # Flask-WTF has no types
+class SiteForm(FlaskForm):
     """A form that says in its reader's language when it was open for too long.
 
     A view that is marked `keeps_typed` gets here with a bad token, and shows the form again
     with everything that was typed.
     """
 
-    class Meta(FlaskForm.Meta):  # type: ignore[misc]
+    class Meta(FlaskForm.Meta):
         """WTForms' own words are replaced by ours, so it needs no translations of its own."""
 
         locales = ()

@@ -80,7 +80,7 @@ def _compress(response: Response) -> Response:
     response.vary.add("Accept-Encoding")
     if (
         response.mimetype not in _COMPRESSED
-        or "gzip" not in request.accept_encodings
+        or not request.accept_encodings.quality("gzip")
         or "Content-Encoding" in response.headers
         or response.status_code in (204, 304)
         or request.method == "HEAD"

@@ -61,10 +61,10 @@ def noon() -> datetime:
 
 
 @pytest.fixture
-def clock() -> Iterator[time_machine.Coordinates]:
+def clock() -> Iterator[time_machine.Traveller]:
     """It is NOON, for the whole process; `clock.shift(timedelta(minutes=61))` moves on."""
-    with time_machine.travel(NOON, tick=True) as coordinates:
-        yield coordinates
+    with time_machine.travel(NOON, tick=True) as traveller:
+        yield traveller
 
 
 @pytest.fixture(scope="session")

@@ -6,6 +6,7 @@ import io
 import json
 import zipfile
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -15,20 +16,9 @@ from sqlalchemy import text
 from database import Base
 from settings import Settings
 from tests.support.browser import Browser
-from tests.support.mails import Mails, link_in
+from tests.support.mails import Mails
+from tests.support.people import EMAIL, INGRID, ask, confirm, register, sign_in
 
-PASSWORD = "graut med smør og kanel"
-PERSON = {
-    "name": "Ingrid Haugland-Testesen",
-    "email": "ingrid.h@kunde.example",
-    "password": PASSWORD,
-    "age": "15",
-    "phone": "+47 412 34 567",
-    "address": "Prøvegata 17",
-    "postal_code": "7010",
-    "city": "Grautvika",
-    "terms": True,
-}
 # What must not be found anywhere once she is erased, in any spelling that is stored.
 TRACES = (
     *("Ingrid", "Haugland", "ingrid.h", "kunde.example", "41234567", "412 34 567"),
@@ -47,14 +37,10 @@ def test_sign_up_choose_and_leave(
     """A person signs up, confirms, decides, reads the history, takes a copy and leaves; then
     the ledger verifies and she is nowhere."""
     ingrid = visitor(address="192.0.2.77", locale="en")
-    page = ingrid.post("/register", {**PERSON, "consent-marketing": True})
+    page = register(ingrid, replace(INGRID, choices={"marketing": True}))
     assert page.path == "/register/sent"
-
-    page = ingrid.get(link_in(mails.last(PERSON["email"])))
-    assert page.path == "/confirm?lang=en"
-    page = ingrid.press(page, "/confirm")
-    assert page.path == "/login"
-    page = ingrid.post("/login", {"email": PERSON["email"], "password": PASSWORD})
+    assert confirm(ingrid, mails).path == "/login"
+    page = sign_in(ingrid)
     assert page.path == "/account"
     assert "Ingrid Haugland-Testesen" in page.text
 
@@ -67,15 +53,13 @@ def test_sign_up_choose_and_leave(
     assert "You withdrew your yes" in page.text
 
     page = ingrid.get("/preferences/history")
-    shown = [link["href"] for link in page.soup.select(".history a")]
+    shown = [str(link["href"]) for link in page.soup.select(".history a")]
     assert len(shown) == 4
     page = ingrid.get(shown[-1])
     assert page.soup.select_one(".shown input[checked]")
 
     page = ingrid.post("/logout", page=page)
-    page = ingrid.post("/requests/new", {"kind": "access", "email": PERSON["email"]})
-    assert page.path == "/requests/sent"
-    page = ingrid.press(ingrid.get(link_in(mails.last(PERSON["email"]))), "/requests/verify")
+    page = ask(ingrid, mails, "access")
     download = ingrid.press(page, page.path)
     with zipfile.ZipFile(io.BytesIO(download.response.data)) as archive:
         document = json.loads(archive.read("data.json"))
@@ -84,15 +68,13 @@ def test_sign_up_choose_and_leave(
     assert "Ingrid Haugland-Testesen" in kept
     assert "Prøvegata 17" in html
 
-    page = ingrid.post("/requests/new", {"kind": "erasure", "email": PERSON["email"]})
-    page = ingrid.press(ingrid.get(link_in(mails.last(PERSON["email"]))), "/requests/verify")
+    page = ask(ingrid, mails, "erasure")
     assert "This stays" in page.text
     page = ingrid.press(page, page.path)
     assert "You are erased" in page.text
-    page = ingrid.post("/login", {"email": PERSON["email"], "password": PASSWORD})
-    assert page.status == 422
+    assert sign_in(ingrid).status == 422
 
-    last = mails.to(PERSON["email"])
+    last = mails.to(EMAIL)
     assert len(last) == 1, "the development folder keeps only the last mail"
     result = app.test_cli_runner().invoke(args=["ledger", "verify"])
     assert result.exit_code == 0, result.output

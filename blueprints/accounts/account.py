@@ -86,8 +86,10 @@ def email() -> ResponseReturnValue:
                 )
             with transaction() as session:
                 _ask_new_address(session, form.email.data)
-            flash(_("We have sent a link to the new address. Until you follow it, nothing changes."),
-                  "info")  # fmt: skip
+            told = _(
+                "We have sent a link to the new address. Until you follow it, nothing changes."
+            )
+            flash(told, "info")
             return redirect(url_for("accounts.account"), code=303)
         form.password.errors = [_("This is not your password")]
     return render_template("accounts/email.html", form=form), 422 if form.errors else 200

@@ -188,9 +188,10 @@ def _mine(reference: str) -> DataSubjectRequest:
     """The request, if it was verified here or is the signed-in person's; else 404."""
     with reading() as session:
         asked = requests.by_reference(session, reference)
-    signed_in = current_user.is_authenticated and asked is not None
-    own = signed_in and asked.subject_id == current_user.subject_id
-    if asked is None or not (own or _entered(asked)):
+    if asked is None:
+        abort(404)
+    own = current_user.is_authenticated and asked.subject_id == current_user.subject_id
+    if not (own or _entered(asked)):
         abort(404)
     return asked
 

@@ -63,7 +63,7 @@ def current(session: Session, surface_id: str, locale: str, *, at: datetime) -> 
     surface = register.surfaces[surface_id]
     notice = notices.in_force(session, "privacy", locale, on=local_day(at))
     words = surface.text[locale]
-    content = {
+    content: dict[str, Any] = {
         "v": 1,
         "surface": surface.id,
         "layout": surface.layout,

@@ -1,0 +1,67 @@
+"""People who use the site, and the steps that bring them there."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from tests.support.browser import Browser, Page
+from tests.support.mails import Mails, link_in
+
+PASSWORD = "graut med smør og kanel"
+EMAIL = "ingrid.h@kunde.example"
+
+
+@dataclass(frozen=True)
+class Guest:
+    """Somebody who signs up."""
+
+    email: str = EMAIL
+    password: str = PASSWORD
+    name: str = "Ingrid Haugland-Testesen"
+    age: str = "15"
+    phone: str = "+47 412 34 567"
+    address: str = "Prøvegata 17"
+    postal_code: str = "7010"
+    city: str = "Grautvika"
+    choices: Mapping[str, bool] = field(default_factory=dict)
+
+    def form(self) -> dict[str, str | bool | None]:
+        """The registration form as this person fills it in; `choices` by purpose."""
+        filled: dict[str, str | bool | None] = {
+            name: getattr(self, name)
+            for name in ("name", "email", "password", "age", "phone", "address", "postal_code")
+        }
+        ticked = {f"consent-{purpose}": yes for purpose, yes in self.choices.items()}
+        return {**filled, "city": self.city, "terms": True, **ticked}
+
+
+INGRID = Guest()
+
+
+def register(browser: Browser, guest: Guest = INGRID) -> Page:
+    """Send the registration form."""
+    return browser.post("/register", guest.form())
+
+
+def confirm(browser: Browser, mails: Mails, guest: Guest = INGRID) -> Page:
+    """Follow the link in the newest mail and press its button."""
+    return browser.press(browser.get(link_in(mails.last(guest.email))), "/confirm")
+
+
+def sign_in(browser: Browser, guest: Guest = INGRID) -> Page:
+    """Sign in."""
+    return browser.post("/login", {"email": guest.email, "password": guest.password})
+
+
+def become_customer(browser: Browser, mails: Mails, guest: Guest = INGRID) -> Page:
+    """Register, confirm and sign in."""
+    register(browser, guest)
+    confirm(browser, mails, guest)
+    return sign_in(browser, guest)
+
+
+def ask(browser: Browser, mails: Mails, kind: str, guest: Guest = INGRID) -> Page:
+    """Ask for access or erasure by mail, follow the link and press its button."""
+    browser.post("/requests/new", {"kind": kind, "email": guest.email})
+    return browser.press(browser.get(link_in(mails.last(guest.email))), "/requests/verify")
