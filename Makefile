@@ -40,7 +40,7 @@ lint: $(VENV)/.dev
 translations: $(VENV)/.dev
 	@mkdir -p .cache translations
 	@$(BIN) -m babel.messages.frontend --quiet extract --mapping-file babel.cfg \
-	    --keywords lazy_gettext --keywords lazy_ngettext:1,2 --sort-output --no-location --width 100 \
+	    --keywords __ --keywords lazy_gettext --keywords lazy_ngettext:1,2 --sort-output --no-location --width 100 \
 	    --project Samtykke --version 1 --copyright-holder "Samtykke contributors" \
 	    --header-comment "# The words of Samtykke. Made by: make translations" \
 	    --output .cache/messages.pot .

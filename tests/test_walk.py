@@ -71,7 +71,7 @@ def test_sign_up_choose_and_leave(
     page = ask(ingrid, mails, "erasure")
     assert "This stays" in page.text
     page = ingrid.press(page, page.path)
-    assert "You are erased" in page.text
+    assert "Your data is erased" in page.text
     assert sign_in(ingrid).status == 422
 
     last = mails.to(EMAIL)

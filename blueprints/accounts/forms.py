@@ -41,7 +41,7 @@ def _longest(characters: int) -> Length:
 def _email_field() -> StringField:
     return StringField(
         __("E-mail address"),
-        [Required(__("Write your e-mail address")), _longest(254)],
+        [Required(__("Enter your e-mail address")), _longest(254)],
         filters=[stripped],
         render_kw={"autocomplete": "email", "type": "email", "inputmode": "email"},
     )
@@ -84,7 +84,7 @@ class DetailsForm(DetailsMixin, SiteForm):
 
     name = StringField(
         __("Name"),
-        [Required(__("Write your name")), _longest(200)],
+        [Required(__("Enter your name")), _longest(200)],
         filters=[stripped],
         render_kw={"autocomplete": "name"},
     )
@@ -133,7 +133,7 @@ class DetailsForm(DetailsMixin, SiteForm):
         if field.data == UNDER_AGE:
             raise ValidationError(
                 _(
-                    "You must be %(age)d to have an account. Nothing of what you wrote is kept",
+                    "You must be %(age)d to have an account. Nothing you entered is kept",
                     age=settings().registration_age,
                 )
             )
@@ -192,7 +192,7 @@ class SignInForm(SiteForm):
     email = _email_field()
     password = PasswordField(
         __("Password"),
-        [Required(__("Write your password"))],
+        [Required(__("Enter your password"))],
         render_kw={"autocomplete": "current-password"},
     )
 
@@ -208,7 +208,7 @@ class NewAddressForm(AddressForm):
 
     password = PasswordField(
         __("Your password"),
-        [Required(__("Write your password"))],
+        [Required(__("Enter your password"))],
         render_kw={"autocomplete": "current-password"},
     )
 
@@ -227,8 +227,8 @@ class PasswordForm(SiteForm):
     """A new password, by the old one."""
 
     current = PasswordField(
-        __("Your password now"),
-        [Required(__("Write the password you have now"))],
+        __("Current password"),
+        [Required(__("Enter your current password"))],
         render_kw={"autocomplete": "current-password"},
     )
     password = new_password_field(__("New password"))

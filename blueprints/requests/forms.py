@@ -37,7 +37,7 @@ class AddressForm(KindForm):
 
     email = StringField(
         __("E-mail address"),
-        [Required(__("Write your e-mail address")), Length(max=254)],
+        [Required(__("Enter your e-mail address")), Length(max=254)],
         filters=[stripped],
         render_kw={"autocomplete": "email", "type": "email", "inputmode": "email"},
     )
@@ -57,6 +57,6 @@ class SignedInForm(KindForm):
 
     password = PasswordField(
         __("Your password"),
-        [Required(__("Write your password"))],
+        [Required(__("Enter your password"))],
         render_kw={"autocomplete": "current-password"},
     )

@@ -23,9 +23,9 @@ SHEET = (site_settings.ROOT / "static" / "site.css").read_text("utf-8")
 class Sample(Form):
     """A form with a field of each kind."""
 
-    name = StringField("Name", [InputRequired("Write your name")])
+    name = StringField("Name", [InputRequired("Enter your name")])
     email = EmailField(
-        "E-mail", [InputRequired("Write your e-mail")], render_kw={"autocomplete": "email"}
+        "E-mail", [InputRequired("Enter your e-mail")], render_kw={"autocomplete": "email"}
     )
     password = PasswordField("Password", [InputRequired("Choose a password")])
     phone = StringField("Phone", [Optional()])
@@ -116,7 +116,7 @@ def test_a_wrong_field_is_described_by_hint_purpose_and_error(plain: Flask) -> N
     name = by_id(soup, "name")
     assert name["aria-invalid"] == "true"
     words = [by_id(soup, one).get_text() for one in str(name["aria-describedby"]).split()]
-    assert words == ["As you like it.", "To greet you.", "Write your name"]
+    assert words == ["As you like it.", "To greet you.", "Enter your name"]
 
 
 @pytest.mark.requirement(87)

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from sqlalchemy import func, select, text
+from sqlalchemy import func, insert, select, text
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
@@ -78,8 +78,8 @@ def test_a_sound_ledger_passes(session: Session, NOON: datetime) -> None:
 
 def stored(session: Session, row_id: str, content: bytes, at: datetime) -> None:
     """Insert what `append` would never write; no guard stands against that."""
-    session.execute(LedgerEntry.__table__.insert().values(id=row_id, bytes=content, recorded_at=at))
-    session.execute(LedgerPending.__table__.insert().values(entry_id=row_id))
+    session.execute(insert(LedgerEntry).values(id=row_id, bytes=content, recorded_at=at))
+    session.execute(insert(LedgerPending).values(entry_id=row_id))
 
 
 @pytest.mark.parametrize(
