@@ -23,11 +23,14 @@ import extensions
 import headers
 import letters
 import logs
+from commands import starting
 from database import Database
 from domain.consent import decisions, notices, purposes
+from domain.consent.errors import ConsentError
 from domain.consent.purposes import PurposeRegister
 from domain.dates import OSLO
 from domain.delivery import outbox
+from domain.delivery.errors import BadMailUrl
 from domain.delivery.transports import transport
 from domain.delivery.worker import Worker
 from domain.identity import limits, signed_links
@@ -35,18 +38,23 @@ from domain.identity.errors import TooManyTries
 from domain.identity.passwords import Passwords
 from domain.locales import DEFAULT, LOCALES
 from domain.rights import intake, requests
-from settings import Settings
+from settings import Settings, SettingsError
 
 log = structlog.get_logger()
 
 
 def create_app(settings: Settings | None = None) -> Flask:
-    """Make the site.
+    """Make the site; without `settings`, from the environment.
 
-    Raises SettingsError, ContentError, and ChangedNotice when a published notice was changed
-    on disk. A database that is away is no error here: `/readyz` tells.
+    Raises SettingsError, BadMailUrl, ContentError, and ChangedNotice when a published notice
+    was changed on disk; from the environment, ends the program with their message instead.
+    A database that is away is no error here: `/readyz` tells.
     """
-    settings = settings or Settings.from_environment()
+    if settings is None:
+        try:
+            return create_app(Settings.from_environment())
+        except (SettingsError, BadMailUrl, ConsentError) as error:
+            raise SystemExit(f"Samtykke does not start: {error}") from None
     logs.configure()
     register = purposes.load(settings.content, marketing_age=settings.marketing_age)
     info = {
@@ -57,6 +65,8 @@ def create_app(settings: Settings | None = None) -> Flask:
     database = Database(settings.database_url, info=info)
     app = Flask(__name__)
     app.config.update(_configuration(settings))
+    # `//register` is no page. Redirecting it would take the site's address from Host.
+    app.url_map.merge_slashes = False
     _wire(app, settings, database, register)
     headers.init(app, secure=settings.secure)
     _handle_errors(app)
@@ -77,15 +87,11 @@ def create_app(settings: Settings | None = None) -> Flask:
 def wsgi() -> Flask:
     """The site as a server runs it: refuses to start when something is not as it must be."""
     app = create_app()
-    check_start(app)
+    try:
+        starting.check(app)
+    except (starting.NotReady, ConsentError) as error:
+        raise SystemExit(f"Samtykke does not start: {error}") from None
     return app
-
-
-def check_start(app: Flask) -> None:
-    """Raise unless notices are in force and agree with `purposes.toml`."""
-    database, settings = app.extensions["database"], app.extensions["settings"]
-    with database.reading() as session:
-        notices.check_in_force(session, settings.content, at=extensions.now())
 
 
 def _configuration(settings: Settings) -> dict[str, object]:
@@ -99,6 +105,8 @@ def _configuration(settings: Settings) -> dict[str, object]:
         # The token lives as long as the session: a form left open over lunch still works.
         "WTF_CSRF_TIME_LIMIT": None,
         "WTF_CSRF_CHECK_DEFAULT": False,
+        # It would ask for a Referer, and pages reached by a mailed link send none (requirement 71).
+        "WTF_CSRF_SSL_STRICT": False,
         "MAX_CONTENT_LENGTH": 64 * 1024,
         "BABEL_DEFAULT_LOCALE": DEFAULT,
         "BABEL_DEFAULT_TIMEZONE": OSLO.key,
@@ -132,7 +140,9 @@ def _wire(app: Flask, settings: Settings, database: Database, register: PurposeR
         locale=extensions.locale,
         language_url=extensions.language_url,
         csp_nonce=headers.csp_nonce,
+        link_minutes=int(settings.link_lifetime.total_seconds() // 60),
     )
+    app.jinja_env.filters.update(day=extensions.day, clock=extensions.clock)
     app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
 
 
@@ -174,10 +184,11 @@ def _handle_errors(app: Flask) -> None:
                 raise
 
     @app.errorhandler(HTTPException)
-    def http(error: HTTPException) -> tuple[str, int] | HTTPException:
+    def http(error: HTTPException) -> tuple[str, int, dict[str, str]] | HTTPException:
         if error.code is None or error.code < 400:
             return error
-        return _page(403 if isinstance(error, CSRFError) else error.code)
+        page, code = _page(403 if isinstance(error, CSRFError) else error.code)
+        return page, code, {name: text for name, text in error.get_headers() if name == "Allow"}
 
     @app.errorhandler(TooManyTries)
     def too_many(error: TooManyTries) -> tuple[str, int, dict[str, str]]:
@@ -198,6 +209,7 @@ def _handle_errors(app: Flask) -> None:
 
 
 def _page(code: int, **values: object) -> tuple[str, int]:
+    extensions.ask_nobody()
     known = (400, 403, 404, 410, 413, 429, 500, 503)
     name = code if code in known else (400 if code < 500 else 500)
     return render_template(f"errors/{name}.html", **values), code

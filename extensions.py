@@ -8,19 +8,21 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from typing import Any, TypeVar, cast
 from urllib.parse import urlencode
 from uuid import UUID
 
 import flask_login
+from babel import dates
 from flask import Flask, Response, current_app, g, request
 from flask import session as cookie
-from flask_babel import Babel
+from flask_babel import Babel, get_locale
 from flask_wtf.csrf import CSRFProtect
 from sqlalchemy.orm import Session
 
 from database import Database
+from domain.dates import OSLO
 from domain.identity import accounts, limits
 from domain.identity.limits import LimitKind
 from domain.identity.models import Account
@@ -120,6 +122,23 @@ def language_url(code: str) -> str:
     return f"{request.path}?{urlencode(arguments)}"
 
 
+def day(value: date) -> str:
+    """A date in words, in the reader's language; a time gives its Norwegian day."""
+    local = value.astimezone(OSLO) if isinstance(value, datetime) else value
+    return str(dates.format_date(local, "long", locale=_date_locale()))
+
+
+def clock(value: datetime) -> str:
+    """The time of day in Norway."""
+    return str(dates.format_time(value, "short", tzinfo=OSLO, locale=_date_locale()))
+
+
+def _date_locale() -> str:
+    # Babel's plain English is American: November 22, 2026, 8:06 PM.
+    chosen = str(get_locale())
+    return "en_GB" if chosen == "en" else chosen
+
+
 # --- Sign-in ----------------------------------------------------------------------------------
 
 
@@ -136,6 +155,12 @@ def sign_out() -> None:
     """End this session."""
     flask_login.logout_user()
     cookie.clear()
+
+
+def ask_nobody() -> None:
+    """Render what follows without asking the database who is signed in: it may be away."""
+    if "_login_user" not in g:
+        g._login_user = login_manager.anonymous_user()
 
 
 def load_user(account_id: str) -> SignedIn | None:

@@ -55,7 +55,7 @@ def init(app: Flask, *, secure: bool) -> None:
         given.setdefault("Permissions-Policy", "camera=(), geolocation=(), microphone=()")
         if secure:
             given.setdefault("Strict-Transport-Security", f"max-age={_YEAR}; includeSubDomains")
-        if request.endpoint == "static":
+        if request.endpoint == "static" and response.status_code < 400:
             given["Cache-Control"] = f"public, max-age={_YEAR}, immutable"
         else:
             given.setdefault("Cache-Control", "no-store")
@@ -82,7 +82,7 @@ def _compress(response: Response) -> Response:
         response.mimetype not in _COMPRESSED
         or not request.accept_encodings.quality("gzip")
         or "Content-Encoding" in response.headers
-        or response.status_code in (204, 304)
+        or response.status_code in (204, 206, 304)
         or request.method == "HEAD"
     ):
         return response

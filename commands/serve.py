@@ -15,9 +15,9 @@ from flask import Flask, current_app
 from flask.cli import with_appcontext
 from waitress.server import create_server
 
-from domain.consent import notices
+from commands import starting
 from domain.consent.errors import ConsentError
-from extensions import now, reading, settings
+from extensions import settings
 
 _THREADS = 8
 _GRACE_SECONDS = 10
@@ -31,7 +31,10 @@ _GRACE_SECONDS = 10
 def serve(host: str, port: int, beside: bool) -> None:
     """Serve the site and run the worker. Ctrl-C ends both; so does the end of either."""
     app: Flask = current_app._get_current_object()  # type: ignore[attr-defined]
-    _check_notices()
+    try:
+        starting.check(app)
+    except (starting.NotReady, ConsentError) as error:
+        raise click.ClickException(str(error)) from error
     try:
         server = create_server(
             app,
@@ -59,15 +62,6 @@ def serve(host: str, port: int, beside: bool) -> None:
             raise click.ClickException("the worker ended, so the site ended with it")
     else:
         server.run()
-
-
-def _check_notices() -> None:
-    """Serve only with notices in force that say what the purposes say."""
-    try:
-        with reading() as session:
-            notices.check_in_force(session, settings().content, at=now())
-    except ConsentError as error:
-        raise click.ClickException(str(error)) from error
 
 
 class _Worker:

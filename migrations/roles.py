@@ -46,7 +46,7 @@ def _check(owner: URL, application: URL) -> None:
 def _connect(url: URL) -> psycopg.Connection:
     # Part by part: libpq reads fewer passwords out of an address than SQLAlchemy writes.
     parts: dict[str, Any] = url.translate_connect_args(username="user", database="dbname")
-    return psycopg.connect(autocommit=True, **parts, **url.query)
+    return psycopg.connect(autocommit=True, **parts, **dict[str, Any](url.query))
 
 
 def _role(admin: psycopg.Connection, url: URL) -> str:

@@ -16,6 +16,7 @@ from flask import Flask
 from flask_babel import Babel
 
 import letters
+import extensions
 import settings as site_settings
 from domain.consent.operator import Operator, load_operator
 from domain.delivery.errors import UnknownKind
@@ -60,6 +61,7 @@ def office(
     app = Flask("letters", root_path=str(site_settings.ROOT))
     app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = request.param
     Babel(app, default_locale="nb")
+    app.jinja_env.filters.update(day=extensions.day)
     settings = site_settings.Settings(
         environment="production",
         base_url=BASE,

@@ -35,7 +35,7 @@ MAY: dict[str, tuple[str, ...]] = {
     "domain": GROUND,
     "migrations": ("database", "domain", "settings", "migrations"),
     "commands": (*SHARED, "migrations", "commands"),
-    "app": (*SHARED, "blueprints", "commands"),
+    "app": (*SHARED, "blueprints", "commands", "migrations"),
     "tools": ("tools",),
 }
 WEB = ("flask", "flask_babel", "flask_login", "flask_wtf", "werkzeug", "wtforms", "jinja2")

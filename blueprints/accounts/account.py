@@ -67,7 +67,11 @@ def details() -> ResponseReturnValue:
         ended = _correct(session, form, person.email)
     flash(_("Your details are saved."), "success")
     if ended:
-        flash(_("You have said that you are under 15, so your newsletter is cancelled."), "info")
+        said = _(
+            "You have said that you are under %(age)d, so your newsletter is cancelled.",
+            age=settings().marketing_age,
+        )
+        flash(said, "info")
     return redirect(url_for("accounts.account"), code=303)
 
 

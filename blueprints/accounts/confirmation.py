@@ -14,10 +14,13 @@ from domain.delivery import outbox
 from domain.identity import accounts, signed_links
 from domain.identity.errors import AddressTaken, BadLink, ExpiredLink
 from domain.identity.signed_links import LinkKind
+from domain.rights import erasure
 from extensions import now, reading, transaction
 from forms import EmptyForm
 
 KINDS = (LinkKind.CONFIRM, LinkKind.NEW_ADDRESS)
+# Where to ask for a new link when one is too old.
+AGAIN = {LinkKind.CONFIRM.value: "accounts.register", LinkKind.NEW_ADDRESS.value: "accounts.email"}
 
 
 @bp.get("/confirm/<token>")
@@ -38,8 +41,8 @@ def confirm_address() -> ResponseReturnValue:
             return link_session.page("accounts/confirm.html", form=form, kind=link.kind)
         with transaction() as session:
             _confirm(session, token)
-    except ExpiredLink:
-        return link_session.expired(url_for("accounts.register"))
+    except ExpiredLink as error:
+        return link_session.expired(url_for(AGAIN[error.kind]))
     except (BadLink, AddressTaken):
         return link_session.bad()
     extensions.sign_out()
@@ -54,9 +57,14 @@ def _confirm(session: Session, token: str) -> None:
     if found.kind == LinkKind.CONFIRM:
         accounts.confirm_address(session, link.subject_id, at=at)
         return
-    old = accounts.take_new_address(session, link.subject_id, at=at)
     account = accounts.of_subject(session, link.subject_id)
-    if account is not None:
-        person = accounts.person(session, account)
-        letter = {"to": old, "name": person.name, "locale": account.locale}
-        outbox.post(session, "mail.address_changed", letter, at=at, about=link.subject_id)
+    wanted = accounts.pending_email(session, account) if account else None
+    if account is None or wanted is None:
+        raise BadLink
+    # Whoever follows this link reads the mail of the address; a registration of it that nobody
+    # confirmed counts for nothing.
+    erasure.forget_unconfirmed(session, wanted, at=at)
+    old = accounts.take_new_address(session, link.subject_id, at=at)
+    name = accounts.person(session, account).name
+    letter = {"to": old, "name": name, "locale": account.locale}
+    outbox.post(session, "mail.address_changed", letter, at=at, about=link.subject_id)

@@ -17,6 +17,7 @@ from domain.identity.errors import BadLink, ExpiredLink
 from domain.identity.limits import LimitKind
 from domain.identity.models import Account
 from domain.identity.signed_links import LinkKind
+from domain.subjects import service as subjects
 from extensions import (
     client_ip,
     keeps_typed,
@@ -75,6 +76,8 @@ def reset_password() -> ResponseReturnValue:
             account = accounts.of_subject(session, link.subject_id)
             if account is not None:
                 change(session, account, password_hash)
+                email = accounts.person(session, account).email
+                limits.forgive(session, LimitKind.SIGN_IN, address=email, ip=client_ip())
     except ExpiredLink:
         return link_session.expired(url_for("accounts.forgotten"))
     except BadLink:
@@ -95,11 +98,17 @@ def password() -> ResponseReturnValue:
         if account is not None:
             password_hash = passwords().hash(form.password.data)
             with transaction() as session:
-                account = session.merge(account)
-                change(session, account, password_hash)
-            extensions.sign_in(account)
-            flash(_("Your password is changed. You are signed out everywhere else."), "success")
-            return redirect(url_for("accounts.account"), code=303)
+                subjects.lock(session, account.subject_id)
+                own = session.get_one(Account, account.id)
+                # Unless it was changed elsewhere since the old one was checked.
+                changed = own.stamp == account.stamp
+                if changed:
+                    change(session, own, password_hash)
+            if changed:
+                extensions.sign_in(own)
+                done = _("Your password is changed. You are signed out everywhere else.")
+                flash(done, "success")
+                return redirect(url_for("accounts.account"), code=303)
         form.current.errors = [_("This is not your password")]
     return render_template("accounts/password.html", form=form), 422 if form.errors else 200
 

@@ -98,24 +98,18 @@ def open_account(
     """
     email = form.email.data
     person = form.person(email)
-    known = accounts.find(session, email)
-    if known is not None and not accounts.is_confirmed(session, known):
-        erasure.forget_unconfirmed(session, known.subject_id, at=at)
-        known = None
-    if known is None:
+    while (known := erasure.forget_unconfirmed(session, email, at=at)) is None:
         try:
-            _open(session, person, form, password_hash, shown, at=at)
-        except AddressTaken:  # by somebody who was quicker by a moment
-            known = accounts.find(session, email)
-    else:
-        undone = session.begin_nested()
-        stranger = replace(person, email=f"{secrets.token_hex(16)}@unused.example")
-        _open(session, stranger, form, password_hash, shown, at=at)
-        undone.rollback()
-    if known is not None:
-        owner = accounts.person(session, known)
-        letter = {"to": owner.email, "name": owner.name, "locale": known.locale}
-        outbox.post(session, "mail.already_registered", letter, at=at, about=known.subject_id)
+            return _open(session, person, form, password_hash, shown, at=at)
+        except AddressTaken:
+            continue  # somebody was quicker by a moment: nobody confirmed theirs yet
+    undone = session.begin_nested()
+    stranger = replace(person, email=f"{secrets.token_hex(16)}@unused.example")
+    _open(session, stranger, form, password_hash, shown, at=at)
+    undone.rollback()
+    owner = accounts.person(session, known)
+    letter = {"to": owner.email, "name": owner.name, "locale": known.locale}
+    outbox.post(session, "mail.already_registered", letter, at=at, about=known.subject_id)
 
 
 def _open(

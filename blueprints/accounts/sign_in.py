@@ -35,10 +35,21 @@ def login() -> ResponseReturnValue:
               "just registered, first follow the link in the e-mail that we sent you.")
         )  # fmt: skip
         return render_template("accounts/login.html", form=form), 422
-    with transaction() as session:
-        limits.forgive(session, LimitKind.SIGN_IN, address=form.email.data, ip=client_ip())
+    _welcome(account, form)
     extensions.sign_in(account)
     return redirect(target, code=303)
+
+
+def _welcome(account: Account, form: SignInForm) -> None:
+    """Forget the tries that led here, and scramble the password at today's strength."""
+    old = passwords().needs_rehash(account.password_hash)
+    scrambled = passwords().hash(form.password.data) if old else None
+    with transaction() as session:
+        limits.forgive(session, LimitKind.SIGN_IN, address=form.email.data, ip=client_ip())
+        if scrambled is not None:
+            # Added, not read anew: a password that was changed meanwhile is left alone.
+            session.add(account)
+            accounts.rescramble(session, account, scrambled)
 
 
 @bp.post("/logout")

@@ -14,7 +14,7 @@ from domain.consent import decisions, presentations
 from domain.consent.decisions import Decision
 from domain.consent.errors import StalePresentation, UnderAge
 from domain.consent.permission import Permission, permitted
-from domain.consent.presentations import Document
+from domain.consent.presentations import Document, Shown
 from domain.consent.purposes import purposes
 from domain.subjects import service as subjects
 from extensions import (
@@ -38,18 +38,20 @@ def show() -> ResponseReturnValue:
     state, document, token = _state(at)
     ticked = {f"consent-{one}": yes for one, yes in state["ticked"].items()}
     form = ConsentForm.showing(document.content, data=ticked)
-    if request.method == "POST" and form.validate():
+    if request.method == "POST":
+        valid = form.validate()
         try:
-            with transaction() as session:
-                shown = presentations.shown(session, "preferences", form.presentation.data, at=at)
-                decisions.record(session, current_user.subject_id, form.choices(), shown, at=at)
+            shown = _answered(form, save=valid, at=at)
         except (StalePresentation, UnderAge):
             form.was_stale()
             for field in form.consents():
                 field.data = ticked[field.name]
         else:
-            flash(_("Your choices are saved."), "success")
-            return redirect(url_for("preferences.show"), code=303)
+            if valid:
+                flash(_("Your choices are saved."), "success")
+                return redirect(url_for("preferences.show"), code=303)
+            # What was ticked stays, so the words it was ticked on stay too, and their age.
+            document, token = shown.document, form.presentation.data
     form.presentation.data = token
     page = render_template(
         "preferences/show.html", form=form, content=document.content, at=at, **state
@@ -87,6 +89,16 @@ def decision(entry_id: str) -> ResponseReturnValue:
     )
 
 
+def _answered(form: ConsentForm, *, save: bool, at: datetime) -> Shown:
+    """What the form shows, with what was chosen on it recorded. Raises StalePresentation,
+    UnderAge."""
+    with transaction() as session:
+        shown = presentations.shown(session, "preferences", form.presentation.data, at=at)
+        if save:
+            decisions.record(session, current_user.subject_id, form.choices(), shown, at=at)
+    return shown
+
+
 def _state(at: datetime) -> tuple[dict[str, Any], Document, str]:
     """What the page tells, the presentation it is made from, and its token."""
     with reading() as session:
@@ -97,6 +109,7 @@ def _state(at: datetime) -> tuple[dict[str, Any], Document, str]:
             purpose.id: permitted(session, subject_id, purpose.id, at=at)
             for purpose in register.optional()
         }
+        subject = subjects.get(session, subject_id)
         state = {
             "register": register,
             "current": decisions.current(session, subject_id, at=at),
@@ -109,10 +122,11 @@ def _state(at: datetime) -> tuple[dict[str, Any], Document, str]:
             "too_young": [
                 purpose.id
                 for purpose in register.optional()
-                if not register.old_enough(purpose, subjects.get(session, subject_id).declared_age)
+                if not register.old_enough(purpose, subject.declared_age)
             ],
         }
-        return state, document, presentations.token(session, document, at=at)
+        token = presentations.token(session, document, at=at, seen=subject.linked)
+        return state, document, token
 
 
 def _chosen(made: list[Decision], found: Decision) -> set[str]:

@@ -13,6 +13,8 @@ from domain.identity.errors import InvalidAddress
 from domain.rights.requests import RequestKind
 from forms import Required, SiteForm, stripped
 
+_TOO_LONG = __("This is too long: %(max)d characters at most")
+
 
 class KindForm(SiteForm):
     """What is asked for."""
@@ -37,7 +39,7 @@ class AddressForm(KindForm):
 
     email = StringField(
         __("E-mail address"),
-        [Required(__("Enter your e-mail address")), Length(max=254)],
+        [Required(__("Enter your e-mail address")), Length(max=254, message=_TOO_LONG)],
         filters=[stripped],
         render_kw={"autocomplete": "email", "type": "email", "inputmode": "email"},
     )

@@ -104,6 +104,7 @@ def show(reference: str) -> ResponseReturnValue:
     asked = _mine(reference)
     form = EmptyForm()
     may_act = _entered(asked) and asked.subject_id is not None
+    may_act = may_act and asked.state in (RequestState.VERIFIED, _open_state(asked))
     if form.validate_on_submit() and may_act:
         if asked.kind == RequestKind.ACCESS:
             return _copy(asked)
@@ -112,7 +113,7 @@ def show(reference: str) -> ResponseReturnValue:
         "requests/show.html",
         form=form,
         request=asked,
-        may_act=may_act and asked.state in (RequestState.VERIFIED, _open_state(asked)),
+        may_act=may_act,
         inventory=INVENTORY,
         mail_folder=settings().development and settings().mail_url.startswith("folder:"),
     )
@@ -145,8 +146,9 @@ def _copy(asked: DataSubjectRequest) -> ResponseReturnValue:
         document = access.collect(session, taken.subject_id, taken, locale(), at=at)
         if first:
             _tell(session, taken.subject_id, "mail.access_done", taken.reference)
-    page = render_template("requests/export.html", document=document)
-    response = Response(access.archive(document, page), mimetype="application/zip")
+        page = render_template("requests/export.html", document=document)
+        made = access.archive(document, page)
+    response = Response(made, mimetype="application/zip")
     response.headers["Content-Disposition"] = f'attachment; filename="{taken.reference}.zip"'
     return response
 

@@ -24,6 +24,7 @@ from domain.consent.purposes import Purpose, purposes
 from domain.dates import months_later, parse_timestamp, timestamp
 from domain.ledger.entry import Entry
 from domain.subjects import service as subjects
+from domain.subjects.models import EntryLink
 
 
 class DecisionState(StrEnum):
@@ -82,17 +83,17 @@ def record(
     """Record what a person chose on a form; return the ids of the entries that came of it.
 
     Every purpose that was shown and is not among `choices` counts as left unticked, that is,
-    refused; one that the person is too young for is not offered, so its empty box says nothing.
-    A choice that changes nothing leaves no entry: the ledger records decisions, not clicks.
+    refused; one that the person is too young for is not offered, so its empty box says nothing
+    but that a yes from before does not go on. A choice that changes nothing leaves no entry: the
+    ledger records decisions, not clicks.
 
     Raises StalePresentation when the form was served before a newer decision that it would
-    change: an old tab must not undo a withdrawal. Raises UnderAge, UnknownPurpose,
-    UnknownSubject.
+    change: an old tab must not undo a withdrawal. Entries are counted for that, since clocks go
+    backwards. Raises UnderAge, UnknownPurpose, UnknownSubject.
     """
     subject = subjects.lock(session, subject_id)
     register = purposes(session)
-    presentations.store(session, shown.document, at=at)
-    entries = []
+    entries: list[str] = []
     for one in shown.document.content["purposes"]:
         purpose = register.consent_purpose(one["id"])
         row = session.get(CurrentDecision, (subject_id, purpose.id))
@@ -100,12 +101,14 @@ def record(
         if not register.old_enough(purpose, subject.declared_age):
             if yes:
                 raise UnderAge(purpose.id)
-            if row is None:
+            if row is None or not DecisionState(row.state).permits:
                 continue
         state = _next_state(row, purpose, yes, at)
         if state is not None:
-            if row is not None and row.at > shown.served_at:
+            if row is not None and _ordinal(session, row) > shown.seen:
                 raise StalePresentation("decided anew since the form was served")
+            if not entries:
+                presentations.store(session, shown.document, at=at)
             data = _decided(purpose, shown)
             if state.permits:
                 data["expires_at"] = timestamp(months_later(at, purpose.validity_months))
@@ -119,7 +122,7 @@ def current(session: Session, subject_id: UUID, *, at: datetime) -> dict[str, De
     rows = session.scalars(select(CurrentDecision).where(CurrentDecision.subject_id == subject_id))
     found = {row.purpose_id: row for row in rows}
     return {
-        purpose.id: _as_decision(found[purpose.id], purpose, at) if purpose.id in found else None
+        purpose.id: _as_decision(found[purpose.id], at) if purpose.id in found else None
         for purpose in purposes(session).optional()
     }
 
@@ -181,11 +184,12 @@ def invalidate_under_age(session: Session, subject_id: UUID, *, at: datetime) ->
 def _next_state(
     row: CurrentDecision | None, purpose: Purpose, yes: bool, at: datetime
 ) -> DecisionState | None:
-    """The state that a choice leads to, or None where it changes nothing."""
-    state = DecisionState(row.state) if row else DecisionState.UNKNOWN
+    """The state that a choice leads to, or None where it changes nothing. What has run out is
+    answered as expired, whether or not the ledger has its entry yet."""
+    state = _effective(row, at) if row else DecisionState.UNKNOWN
     if yes:
         if row is not None and state.permits:
-            return None if _in_force(row, purpose, at) else DecisionState.RENEWED
+            return None if row.purpose_version == purpose.version else DecisionState.RENEWED
         lapsed = state in (DecisionState.EXPIRED, DecisionState.INVALIDATED)
         return DecisionState.RENEWED if lapsed else DecisionState.GIVEN
     if state.permits:
@@ -195,9 +199,15 @@ def _next_state(
     return None if state in refused and answered_this else DecisionState.REFUSED
 
 
-def _in_force(row: CurrentDecision, purpose: Purpose, at: datetime) -> bool:
-    running = row.expires_at is not None and at < row.expires_at
-    return running and row.purpose_version == purpose.version
+def _effective(row: CurrentDecision, at: datetime) -> DecisionState:
+    state = DecisionState(row.state)
+    run_out = row.expires_at is not None and row.expires_at <= at
+    return DecisionState.EXPIRED if state.permits and run_out else state
+
+
+def _ordinal(session: Session, row: CurrentDecision) -> int:
+    """The place of a decision among all that was recorded about its person."""
+    return session.get_one(EntryLink, row.entry_id).ordinal
 
 
 def _decided(purpose: Purpose, shown: Shown) -> dict[str, Any]:
@@ -235,14 +245,11 @@ def _append(
     return entry_id
 
 
-def _as_decision(row: CurrentDecision, purpose: Purpose, at: datetime) -> Decision:
-    state = DecisionState(row.state)
-    if state.permits and row.expires_at is not None and row.expires_at <= at:
-        state = DecisionState.EXPIRED
+def _as_decision(row: CurrentDecision, at: datetime) -> Decision:
     return Decision(
         entry_id=row.entry_id,
         purpose_id=row.purpose_id,
-        state=state,
+        state=_effective(row, at),
         at=row.at,
         purpose_version=row.purpose_version,
         presentation=row.presentation,

@@ -1,7 +1,7 @@
 """Presentations: what a person was shown when asked, stored by its hash.
 
 A form that asks for consent is made from the current presentation and carries a signed token
-of the presentation's hash and the time it was served. Showing a form stores nothing; the
+of the presentation's hash and of when it was served. Showing a form stores nothing; the
 bytes are stored with the first decision made on them, so a decision can always be shown again
 as it looked (EDPB 05/2020 ¶108).
 """
@@ -51,10 +51,12 @@ class Document:
 
 @dataclass(frozen=True)
 class Shown:
-    """A presentation that a person answered, and when it was served to them."""
+    """A presentation that a person answered, and when it was served to them. `seen` is how many
+    entries there were about them then: newer ones were not known to who answered."""
 
     document: Document
     served_at: datetime
+    seen: int = 0
 
 
 def current(session: Session, surface_id: str, locale: str, *, at: datetime) -> Document:
@@ -96,9 +98,10 @@ def current(session: Session, surface_id: str, locale: str, *, at: datetime) -> 
     return Document(rfc8785.dumps(content))
 
 
-def token(session: Session, document: Document, *, at: datetime) -> str:
-    """Sign the presentation's hash and the time it is served."""
-    return _serializer(session).dumps([document.hash, timestamp(at)])
+def token(session: Session, document: Document, *, at: datetime, seen: int = 0) -> str:
+    """Sign the presentation's hash, the time it is served, and how many entries there are about
+    the person by then (none about who has no account yet)."""
+    return _serializer(session).dumps([document.hash, timestamp(at), seen])
 
 
 def shown(session: Session, surface_id: str, signed: str | None, *, at: datetime) -> Shown:
@@ -108,16 +111,16 @@ def shown(session: Session, surface_id: str, signed: str | None, *, at: datetime
     this surface still shows in one of the languages.
     """
     try:
-        digest, served = _serializer(session).loads(signed or "")
+        digest, served, seen = _serializer(session).loads(signed or "")
         served_at = parse_timestamp(served)
     except (BadSignature, ValueError, TypeError) as error:
         raise StalePresentation("the token of what was shown is missing or forged") from error
-    if not timedelta(0) <= at - served_at + timedelta(milliseconds=1) <= FRESH:
+    if not timedelta(0) <= at - served_at <= FRESH:
         raise StalePresentation("the form was served too long ago")
     for locale in LOCALES:
         document = current(session, surface_id, locale, at=at)
         if document.hash == digest:
-            return Shown(document, served_at)
+            return Shown(document, served_at, seen)
     raise StalePresentation("the words have changed since the form was served")
 
 

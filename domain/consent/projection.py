@@ -9,13 +9,14 @@ from operator import itemgetter
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import delete, insert, select
+from sqlalchemy import delete, insert, select, text
 from sqlalchemy.orm import Session
 
 from domain.consent.decisions import Decision
 from domain.consent.models import CurrentDecision
 from domain.ledger.entry import decode
 from domain.ledger.models import LedgerEntry
+from domain.ledger.verify import stream
 from domain.subjects.models import EntryLink
 
 _BATCH = 1000
@@ -33,7 +34,12 @@ COLUMNS = (
 
 
 def rebuild(session: Session) -> int:
-    """Throw the projection away and make it again from ledger and links; return its rows."""
+    """Throw the projection away and make it again from ledger and links; return its rows.
+
+    Whoever decides meanwhile waits: SQLite has one writer anyway.
+    """
+    if session.get_bind().dialect.name == "postgresql":
+        session.execute(text("LOCK TABLE current_decision IN EXCLUSIVE MODE"))
     session.execute(delete(CurrentDecision))
     batch: list[dict[str, Any]] = []
     rows = 0
@@ -50,11 +56,11 @@ def rebuild(session: Session) -> int:
 
 def replay(session: Session) -> Iterator[dict[str, Any]]:
     """What the projection must say, a subject at a time: memory does not grow with the log."""
-    linked = session.execute(
+    linked = stream(
+        session,
         select(EntryLink.subject_id, LedgerEntry.bytes)
         .join(LedgerEntry, LedgerEntry.id == EntryLink.entry_id)
-        .order_by(EntryLink.subject_id, EntryLink.ordinal)
-        .execution_options(yield_per=_BATCH)
+        .order_by(EntryLink.subject_id, EntryLink.ordinal),
     )
     for subject_id, entries in groupby(linked, key=itemgetter(0)):
         newest: dict[str, Decision] = {}
@@ -69,9 +75,7 @@ def replay(session: Session) -> Iterator[dict[str, Any]]:
 def differences(session: Session) -> Iterator[str]:
     """Where the projection says something else than a replay: entry and purpose of each."""
     columns = [getattr(CurrentDecision, name) for name in COLUMNS]
-    found = session.execute(
-        select(*columns).order_by(CurrentDecision.subject_id).execution_options(yield_per=_BATCH)
-    )
+    found = stream(session, select(*columns).order_by(CurrentDecision.subject_id))
     stored = (("stored", dict(zip(COLUMNS, row, strict=True))) for row in found)
     replayed = (("replayed", row) for row in replay(session))
     # Both come in the order of subjects, and both databases order a UUID as its hex digits do.

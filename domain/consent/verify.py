@@ -12,41 +12,45 @@ from domain.consent.models import NoticeVersion, Presentation
 from domain.consent.projection import differences
 from domain.ledger.entry import decode
 from domain.ledger.models import LedgerEntry
-from domain.ledger.verify import Check
-
-_BATCH = 1000
+from domain.ledger.verify import Check, stream
 
 
 def _presentations(session: Session) -> Iterator[str]:
-    rows = session.execute(
-        select(Presentation.hash, Presentation.bytes).execution_options(yield_per=_BATCH)
-    )
-    for digest, content in rows:
+    for digest, content in stream(session, select(Presentation.hash, Presentation.bytes)):
         if hashlib.sha256(content).hexdigest() != digest:
             yield f"presentation {digest}"
 
 
 def _shown(session: Session) -> Iterator[str]:
     known = set(session.scalars(select(Presentation.hash)))
-    rows = session.execute(
-        select(LedgerEntry.id, LedgerEntry.bytes).execution_options(yield_per=_BATCH)
-    )
-    for entry_id, raw in rows:
+    for entry_id, raw in stream(session, select(LedgerEntry.id, LedgerEntry.bytes)):
         digest = decode(raw).data.get("presentation")
         if digest is not None and digest not in known:
             yield f"entry {entry_id}: presentation {digest}"
 
 
 def _notices(session: Session) -> Iterator[str]:
+    """Both ways: what is stored was published so, and what was published is stored."""
+    said = dict(_published(session))
     for notice in session.scalars(select(NoticeVersion)):
         name = f"{notice.kind} notice of {notice.effective_on} ({notice.locale})"
+        key = (notice.entry_id, notice.kind, notice.effective_on.isoformat(), notice.locale)
         if hashlib.sha256(notice.content).hexdigest() != notice.hash:
             yield name
-            continue
-        raw = session.scalar(select(LedgerEntry.bytes).where(LedgerEntry.id == notice.entry_id))
-        data = decode(raw).data if raw else {}
-        if data.get("hashes", {}).get(notice.locale) != notice.hash:
+        elif said.pop(key, None) != notice.hash:
             yield f"{name}: the ledger has another hash"
+    for entry_id, kind, day, locale in said:
+        yield f"entry {entry_id}: the {kind} notice of {day} ({locale}) is gone"
+
+
+def _published(session: Session) -> Iterator[tuple[tuple[str, str, str, str], str]]:
+    """The hash of every published document, by entry, kind, date and language."""
+    for (raw,) in stream(session, select(LedgerEntry.bytes)):
+        entry = decode(raw)
+        if entry.type == "notice.published":
+            data = entry.data
+            for locale, digest in data["hashes"].items():
+                yield (entry.id, data["kind"], data["effective_on"], locale), digest
 
 
 CHECKS = (

@@ -8,7 +8,7 @@ it goes as soon as the message is done.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from datetime import date, datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid4
@@ -98,6 +98,29 @@ def forget(session: Session, subject_id: UUID) -> None:
     session.execute(delete(OutboxMessage).where(OutboxMessage.about == subject_id))
 
 
+def about_nobody(
+    session: Session, *, to_change: bool = False
+) -> Iterator[tuple[OutboxMessage, str]]:
+    """The messages with an address in them and no subject, each with the address: requests that
+    wait to be looked at, and answers to addresses that we do not know.
+
+    With `to_change` they are locked, but for those in a worker's hands: waiting for these could
+    mean waiting for one that waits for us, and they go when the worker is done.
+    """
+    unattributed = (
+        select(OutboxMessage)
+        .where(OutboxMessage.about.is_(None), OutboxMessage.payload.is_not(None))
+        .order_by(OutboxMessage.created_at)
+    )
+    if to_change:
+        unattributed = unattributed.with_for_update(skip_locked=True)
+    keys = keyring(session)
+    for row in session.scalars(unattributed).all():
+        recipient = _recipient(keys, row)
+        if recipient is not None:
+            yield row, recipient
+
+
 def purge(session: Session, *, at: datetime) -> int:
     """Delete what was closed long ago, dead messages too; return how many."""
     old = delete(OutboxMessage).where(OutboxMessage.closed_at <= at - KEPT)
@@ -127,15 +150,18 @@ def _export(session: Session, subject_id: UUID) -> list[dict[str, Any]]:
         .where(or_(OutboxMessage.state == QUEUED, OutboxMessage.state == DEAD))
         .order_by(OutboxMessage.created_at)
     )
-    return [
-        {
-            "kind": row.kind,
-            "state": row.state,
-            "created_at": row.created_at.isoformat(),
-            "to": _recipient(keyring(session), row),
-        }
-        for row in session.scalars(waiting)
-    ]
+    keys = keyring(session)
+    return [described(row, _recipient(keys, row)) for row in session.scalars(waiting)]
+
+
+def described(row: OutboxMessage, recipient: str | None) -> dict[str, Any]:
+    """A message as a person's copy of their data lists it."""
+    return {
+        "kind": row.kind,
+        "state": row.state,
+        "created_at": row.created_at.isoformat(),
+        "to": recipient,
+    }
 
 
 def _recipient(keys: Keyring, row: OutboxMessage) -> str | None:

@@ -51,9 +51,10 @@ class UsedLink(BadLink):
 class ExpiredLink(IdentityError):
     """A genuine, unused link whose time is past. It is the only one that a new one follows."""
 
-    def __init__(self, expired_at: datetime) -> None:
+    def __init__(self, expired_at: datetime, kind: str) -> None:
         super().__init__(f"the link expired at {expired_at.isoformat()}")
         self.expired_at = expired_at
+        self.kind = kind
 
 
 class TooManyTries(IdentityError):

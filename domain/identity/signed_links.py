@@ -90,7 +90,7 @@ def look(session: Session, kind: LinkKind, token: str, *, at: datetime) -> Signe
     if link.stamp != stamp:
         raise BadLink
     if link.expires_at <= at:
-        raise ExpiredLink(link.expires_at)
+        raise ExpiredLink(link.expires_at, link.kind)
     found: SignedLink = link
     return found
 

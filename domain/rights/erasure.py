@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from datetime import datetime
 from typing import Any, Literal
 from uuid import UUID
@@ -10,11 +11,13 @@ from sqlalchemy.orm import Session
 
 from domain.delivery import outbox
 from domain.identity import accounts
+from domain.identity.models import Account
 from domain.rights import requests
 from domain.rights.errors import NotVerified
 from domain.rights.inventory import INVENTORY
 from domain.rights.models import DataSubjectRequest
 from domain.subjects import service as subjects
+from domain.subjects.errors import UnknownSubject
 
 Cause = Literal["request", "replaced"]
 
@@ -30,29 +33,47 @@ def fulfil(session: Session, request: DataSubjectRequest, *, at: datetime) -> No
     if subject_id is None or not requests.fulfil(session, request, at=at):
         raise NotVerified(request.reference)
     account = accounts.of_subject(session, subject_id)
+    # The address only: the name goes now, not when the mail does.
     letter: dict[str, Any] | None = None
     if account is not None:
         person = accounts.person(session, account)
-        letter = {"to": person.email, "name": person.name, "locale": account.locale}
+        letter = {"to": person.email, "name": None, "locale": account.locale}
     forget(session, subject_id, "request", at=at)
     if letter is not None:
         letter["reference"] = request.reference
         outbox.post(session, "mail.erasure_done", letter, at=at)
 
 
-def forget(session: Session, subject_id: UUID, cause: Cause, *, at: datetime) -> None:
-    """Erase every holding of a person and append `erasure.executed`.
+def forget(
+    session: Session, subject_id: UUID, cause: Cause, *, at: datetime, but: Collection[str] = ()
+) -> None:
+    """Erase every holding of a person, `but` those named, and append `erasure.executed`.
 
     The entry is appended before the key that made its tag is destroyed: afterwards nobody can
     tell whose it was.
     """
-    data = {"cause": cause, "holdings": [holding.name for holding in INVENTORY]}
+    holdings = [holding for holding in INVENTORY if holding.name not in but]
+    data = {"cause": cause, "holdings": [holding.name for holding in holdings]}
     subjects.record(session, subject_id, "erasure.executed", data, at=at)
-    for holding in INVENTORY:
+    for holding in holdings:
         holding.erase(session, subject_id, at)
     session.flush()
 
 
-def forget_unconfirmed(session: Session, subject_id: UUID, *, at: datetime) -> None:
-    """Erase a registration that nobody confirmed, because the address registers again."""
-    forget(session, subject_id, "replaced", at=at)
+def forget_unconfirmed(session: Session, email: str, *, at: datetime) -> Account | None:
+    """Erase a registration of this address that nobody confirmed, because the address comes
+    anew; return the account that stays, if it is a confirmed one.
+
+    The tries at the address stay: they spare the inbox of whoever has it from being flooded.
+    """
+    account = accounts.find(session, email)
+    if account is None:
+        return None
+    try:
+        subjects.lock(session, account.subject_id)
+    except UnknownSubject:  # erased since we looked
+        return None
+    if accounts.is_confirmed(session, account):
+        return account
+    forget(session, account.subject_id, "replaced", at=at, but=("attempts",))
+    return None

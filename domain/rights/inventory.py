@@ -7,14 +7,13 @@ person goes before the person, and the subject's key goes last.
 from __future__ import annotations
 
 from domain.consent import holdings as consent
-from domain.delivery import outbox
 from domain.holding import Holding
 from domain.identity import holdings as identity
-from domain.rights import requests
+from domain.rights import messages, requests
 from domain.subjects import service as subjects
 
 INVENTORY: tuple[Holding, ...] = (
-    *outbox.HOLDINGS,
+    *messages.HOLDINGS,
     *consent.HOLDINGS,
     *requests.HOLDINGS,
     *identity.HOLDINGS,

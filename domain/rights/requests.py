@@ -11,11 +11,12 @@ from enum import StrEnum
 from typing import Any, Literal
 from uuid import UUID, uuid4
 
-from sqlalchemy import select, update
+from sqlalchemy import exists, select, update
 from sqlalchemy.orm import Session
 
 from domain.dates import add_months, local_day, timestamp
 from domain.holding import Holding
+from domain.identity.models import SignedLink
 from domain.rights.errors import NotVerified
 from domain.rights.models import DataSubjectRequest
 from domain.subjects import service as subjects
@@ -45,10 +46,13 @@ class RequestState(StrEnum):
     REFUSED = "refused"
 
 
+_OPEN = (RequestState.RECEIVED.value, RequestState.VERIFIED.value)
+
+
 def receive(
     session: Session, subject_id: UUID, kind: RequestKind, *, channel: Channel, at: datetime
 ) -> DataSubjectRequest:
-    """Open a request, or take up the one of the same kind that waits to be verified.
+    """Open a request, or take up the one of the same kind that is not answered yet.
 
     Asking again is the same request: the month runs from the first time.
     """
@@ -57,7 +61,7 @@ def receive(
         select(DataSubjectRequest).where(
             DataSubjectRequest.subject_id == subject_id,
             DataSubjectRequest.kind == kind.value,
-            DataSubjectRequest.state == RequestState.RECEIVED.value,
+            DataSubjectRequest.state.in_(_OPEN),
         )
     )
     if waiting is not None:
@@ -151,12 +155,20 @@ def by_reference(session: Session, reference: str) -> DataSubjectRequest | None:
 
 
 def refuse_unverified(session: Session, *, at: datetime, limit: int = 500) -> int:
-    """Close the requests that nobody verified within seven days; return how many."""
+    """Close the requests that nobody verified within seven days; return how many.
+
+    While a link works that was mailed for it, asked for anew perhaps, a request stays open.
+    """
     due = session.scalars(
         select(DataSubjectRequest.id)
         .where(
             DataSubjectRequest.state == RequestState.RECEIVED.value,
             DataSubjectRequest.received_at <= at - UNVERIFIED_FOR,
+            ~exists().where(
+                SignedLink.request_id == DataSubjectRequest.id,
+                SignedLink.used_at.is_(None),
+                SignedLink.expires_at > at,
+            ),
         )
         .order_by(DataSubjectRequest.subject_id)
         .limit(limit)
@@ -205,11 +217,10 @@ def _export(session: Session, subject_id: UUID) -> list[dict[str, Any]]:
 
 def _erase(session: Session, subject_id: UUID, at: datetime) -> None:
     """Close what is open and let go of the person: reference, kind and dates stay."""
-    open_states = (RequestState.RECEIVED.value, RequestState.VERIFIED.value)
     mine = DataSubjectRequest.subject_id == subject_id
     session.execute(
         update(DataSubjectRequest)
-        .where(mine, DataSubjectRequest.state.in_(open_states))
+        .where(mine, DataSubjectRequest.state.in_(_OPEN))
         .values(state=RequestState.FULFILLED.value, closed_at=at)
     )
     session.execute(update(DataSubjectRequest).where(mine).values(subject_id=None))

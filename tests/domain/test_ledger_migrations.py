@@ -80,7 +80,7 @@ def site(settings: Settings, fresh: Urls) -> Settings:
 def connected(address: str) -> psycopg.Connection:
     url = make_url(address)
     parts: dict[str, Any] = url.translate_connect_args(username="user", database="dbname")
-    return psycopg.connect(autocommit=True, **parts, **url.query)
+    return psycopg.connect(autocommit=True, **parts, **dict[str, Any](url.query))
 
 
 def tables(url: str) -> set[str]:

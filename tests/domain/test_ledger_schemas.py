@@ -37,7 +37,7 @@ GOOD: dict[str, dict[str, Any]] = {
     "request.verified": {**REQUEST, "channel": "account"},
     "request.fulfilled": REQUEST,
     "request.refused": {**REQUEST, "reason": "unverified"},
-    "erasure.executed": {"reference": "K7Q-2MX9", "holdings": ["account", "entries"]},
+    "erasure.executed": {"cause": "request", "holdings": ["account", "entries"]},
 }
 FIELDS = [(type, field) for type, data in GOOD.items() for field in data]
 # What people are known by, in every shape that a value could have.

@@ -1,0 +1,1 @@
+"""Measurements of the running site. They are read, not asserted: `make bench`."""

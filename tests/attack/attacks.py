@@ -1,0 +1,179 @@
+"""The table of attacks: statements that must not change what was recorded."""
+
+from __future__ import annotations
+
+from database import INSERT_ONLY
+
+# Each table's key, and a column whose change would change what was recorded.
+KEY_AND_CONTENT = {
+    "ledger_entry": ("id", "bytes"),
+    "presentation": ("hash", "bytes"),
+    "notice_version": ("kind, effective_on, locale", "content"),
+}
+
+
+def changed(table: str) -> str:
+    """A SELECT of the table's rows, each with its key and other content."""
+    columns = {
+        "ledger_entry": "id, bytes || bytes, recorded_at",
+        "presentation": "hash, bytes || bytes, stored_at",
+        "notice_version": "kind, effective_on, locale, hash, source_hash, content || content,"
+        " published_at, entry_id",
+    }
+    # WHERE true: SQLite reads ON CONFLICT as the ON of a join without it.
+    return f"SELECT {columns[table]} FROM {table} WHERE true"
+
+
+def everywhere(table: str) -> list[str]:
+    """Attacks that both databases have a grammar for."""
+    key, content = KEY_AND_CONTENT[table]
+    first = key.split(",")[0]
+    return [
+        f"UPDATE {table} SET {content} = {content} || {content}",
+        f"UPDATE {table} SET {first} = {first}",
+        f"UPDATE {table} SET {first} = 'x' WHERE false",
+        f"UPDATE {table} AS t SET {content} = s.{content} FROM {table} AS s",
+        f"DELETE FROM {table}",
+        f"WITH gone AS (SELECT {first} FROM {table})"
+        f" DELETE FROM {table} WHERE {first} IN (SELECT {first} FROM gone)",
+        f"INSERT INTO {table} {changed(table)}",
+        f"INSERT INTO {table} {changed(table)}"
+        f" ON CONFLICT ({key}) DO UPDATE SET {content} = excluded.{content}",
+        f"DROP TABLE {table}",
+        f"ALTER TABLE {table} RENAME TO other",
+        f"ALTER TABLE {table} RENAME COLUMN {content} TO other",
+        f"ALTER TABLE {table} DROP COLUMN {content}",
+        f"CREATE VIEW other AS SELECT * FROM {table}",
+    ]
+
+
+def on_sqlite(table: str) -> list[str]:
+    _, content = KEY_AND_CONTENT[table]
+    return [
+        f"INSERT OR REPLACE INTO {table} {changed(table)}",
+        f"REPLACE INTO {table} {changed(table)}",
+        f"UPDATE OR REPLACE {table} SET {content} = x'00'",
+        f"UPDATE OR IGNORE {table} SET {content} = x'00'",
+        f"INSERT INTO {table} (rowid) VALUES (1)",
+        f"UPDATE {table} SET rowid = 1",
+        f"DROP TRIGGER {table}_no_update",
+        f"DROP TRIGGER {table}_no_replace",
+        f"CREATE TRIGGER other AFTER INSERT ON {table} BEGIN SELECT 1; END",
+        f"CREATE TEMP TRIGGER other BEFORE UPDATE ON {table} BEGIN SELECT RAISE(IGNORE); END",
+        f"CREATE TEMP TABLE {table} (id)",
+        f"CREATE TEMP VIEW {table} AS SELECT 1",
+        f"CREATE UNIQUE INDEX other ON {table} ({content})",
+        f"DELETE FROM sqlite_master WHERE tbl_name = '{table}'",
+        f"UPDATE sqlite_schema SET sql = '' WHERE tbl_name = '{table}'",
+    ]
+
+
+def on_postgresql(table: str) -> list[str]:
+    key, content = KEY_AND_CONTENT[table]
+    first = key.split(",")[0]
+    merge = f"MERGE INTO {table} AS t USING {table} AS s ON t.{first} = s.{first} WHEN MATCHED THEN"
+    return [
+        f"TRUNCATE {table}",
+        f"TRUNCATE {table} CASCADE",
+        f"{merge} UPDATE SET {content} = s.{content} || s.{content}",
+        f"{merge} DELETE",
+        f"UPDATE ONLY {table} SET {content} = ''",
+        f"WITH gone AS (DELETE FROM {table} RETURNING *) SELECT * FROM gone",
+        f"DO $$ BEGIN DELETE FROM {table}; END $$",
+        f"ALTER TABLE {table} DISABLE TRIGGER ALL",
+        f"ALTER TABLE {table} DISABLE TRIGGER USER",
+        f"ALTER TABLE {table} ENABLE REPLICA TRIGGER {table}_no_update",
+        f"ALTER TABLE {table} ALTER COLUMN {content} TYPE bytea USING ''",
+        f"ALTER TABLE {table} OWNER TO CURRENT_USER",
+        f"DROP TRIGGER {table}_no_update ON {table}",
+        f"DROP TRIGGER {table}_no_truncate ON {table}",
+        f"CREATE RULE other AS ON INSERT TO {table} DO INSTEAD NOTHING",
+        f"CREATE TRIGGER other BEFORE INSERT ON {table}"
+        " FOR EACH ROW EXECUTE FUNCTION refuse_change()",
+        # PostgreSQL warns that it granted nothing, so try what was not granted.
+        f"GRANT DELETE ON {table} TO CURRENT_USER; DELETE FROM {table}",
+        f"SELECT * FROM {table} FOR UPDATE",
+        f"DO $$ BEGIN LOCK TABLE {table} IN ACCESS EXCLUSIVE MODE; END $$",
+        f"CREATE TABLE other () INHERITS ({table})",
+        f"CREATE TABLE {table}_other (id varchar REFERENCES {table})",
+    ]
+
+
+AROUND = {
+    "sqlite": [
+        "PRAGMA writable_schema=ON",
+        "PRAGMA WRITABLE_SCHEMA=1",
+        "PRAGMA main.writable_schema(1)",
+        "PRAGMA recursive_triggers=OFF",
+        "PRAGMA foreign_keys=OFF",
+        "PRAGMA ignore_check_constraints=ON",
+        "PRAGMA journal_mode=OFF",
+        "PRAGMA synchronous=OFF",
+        "PRAGMA secure_delete=OFF",
+        "PRAGMA schema_version=1",
+        "PRAGMA user_version=1",
+        "PRAGMA trusted_schema=ON",
+        "ATTACH ':memory:' AS other",
+        "DETACH main",
+        "VACUUM",
+        "VACUUM INTO '/dev/null'",
+        "REINDEX",
+        "ANALYZE",
+        "CREATE TABLE other (id)",
+        "CREATE VIRTUAL TABLE other USING fts5(id)",
+        "INSERT INTO sqlite_master VALUES ('table', 'other', 'other', 0, '')",
+        "SELECT load_extension('other')",
+        "UPDATE entry_link SET ordinal = ordinal + 1",
+        "UPDATE ledger_pending SET entry_id = 'x'",
+        "INSERT OR REPLACE INTO entry_link SELECT 'x', subject_id, ordinal FROM entry_link",
+        "INSERT OR REPLACE INTO entry_link SELECT entry_id, subject_id, 9 FROM entry_link",
+        "UPDATE alembic_version SET version_num = '0000'",
+        "DELETE FROM alembic_version",
+    ],
+    "postgresql": [
+        "SET session_replication_role = replica",
+        "SELECT set_config('session_replication_role', 'replica', false)",
+        "CREATE OR REPLACE FUNCTION refuse_change() RETURNS trigger LANGUAGE plpgsql"
+        " AS $$ BEGIN RETURN NEW; END $$",
+        "DROP FUNCTION refuse_change() CASCADE",
+        "ALTER FUNCTION refuse_change() RENAME TO other",
+        "CREATE TABLE other (id int)",
+        "CREATE FUNCTION other() RETURNS int LANGUAGE sql SECURITY DEFINER AS 'SELECT 1'",
+        "CREATE EXTENSION dblink",
+        "ALTER SCHEMA public RENAME TO other",
+        "DROP SCHEMA public CASCADE",
+        "ALTER ROLE CURRENT_USER SUPERUSER",
+        "ALTER SYSTEM SET session_replication_role = 'replica'",
+        "COPY ledger_entry TO PROGRAM 'true'",
+        "COPY ledger_entry FROM '/etc/passwd'",
+        "UPDATE pg_trigger SET tgenabled = 'D'",
+        "DELETE FROM pg_trigger",
+        "UPDATE entry_link SET ordinal = ordinal + 1",
+        "UPDATE ledger_pending SET entry_id = 'x'",
+        "TRUNCATE entry_link",
+        "INSERT INTO entry_link SELECT entry_id, subject_id, 9 FROM entry_link"
+        " ON CONFLICT (entry_id) DO UPDATE SET ordinal = 9",
+        "UPDATE alembic_version SET version_num = '0000'",
+        "DELETE FROM alembic_version",
+    ],
+}
+SPECIAL = {"sqlite": on_sqlite, "postgresql": on_postgresql}
+ATTACKS = [
+    (backend, attack)
+    for backend in ("sqlite", "postgresql")
+    for attack in (
+        *(one for table in INSERT_ONLY for one in everywhere(table)),
+        *(one for table in INSERT_ONLY for one in SPECIAL[backend](table)),
+        *AROUND[backend],
+    )
+]
+# The owner may change the schema: these are what its triggers must stop.
+_OWNERS = ("UPDATE", "DELETE", "INSERT", "REPLACE", "WITH", "TRUNCATE", "MERGE", "DO ")
+OWNER_ATTACKS = [
+    (backend, attack)
+    for backend, attack in ATTACKS
+    if attack.startswith(_OWNERS)
+    and not any(free in attack for free in ("alembic", "sqlite_", "pg_", "_pending", "WHERE false"))
+    and "LOCK" not in attack
+    and attack != "TRUNCATE entry_link"
+]

@@ -1,0 +1,455 @@
+"""Registration: one form, one transaction, every decision recorded, and nothing told."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from datetime import timedelta
+from threading import Barrier
+from uuid import UUID
+
+import pytest
+import time_machine
+from bs4 import Tag
+from flask import Flask
+
+from database import Database
+from domain.consent import presentations
+from domain.consent.permission import Permission, permitted
+from domain.consent.purposes import PurposeRegister
+from domain.identity import accounts
+from extensions import now
+from tests.support.browser import Browser, Page
+from tests.support.mails import Mails, link_in, text
+from tests.support.people import EMAIL, INGRID, Guest, confirm, register, sign_in
+from tests.support.tables import TRIES, contents, count, decided, entries
+
+Visitors = Callable[..., Browser]
+
+BOXES = ("consent-marketing", "consent-analytics")
+WRONG: Mapping[str, tuple[str, str | None]] = {
+    "no name": ("name", ""),
+    "a blank name": ("name", "   "),
+    "a long name": ("name", "N" * 201),
+    "no address": ("email", ""),
+    "no at": ("email", "ingrid.kunde.example"),
+    "two addresses": ("email", "a@kunde.example, b@kunde.example"),
+    "a line break": ("email", "a@kunde.example\nBcc: b@kunde.example"),
+    "a long address": ("email", f"{'i' * 60}@{'k' * 200}.example"),
+    "no password": ("password", ""),
+    "a short password": ("password", "sju tgn"),
+    "a long password": ("password", "p" * 257),
+    "a common password": ("password", "password1"),
+    "the name as password": ("password", "haugland-testesen"),
+    "no age": ("age", None),
+    "another age": ("age", "14"),
+    "no number": ("age", "old"),
+    "no phone": ("phone", "12"),
+    "a phone with words": ("phone", "ring meg"),
+    "a long street": ("address", "g" * 201),
+    "no postal code": ("postal_code", "7010<"),
+    "a long postal code": ("postal_code", "7" * 13),
+    "a long city": ("city", "b" * 101),
+    "terms left": ("terms", None),
+}
+
+
+def subject_of(database: Database, email: str = EMAIL) -> UUID:
+    """The subject behind an address."""
+    with database.reading() as session:
+        account = accounts.find(session, email)
+    assert account
+    return account.subject_id
+
+
+def field(page: Page, name: str) -> Tag:
+    """A control of the page."""
+    found = page.soup.select_one(f'[name="{name}"]')
+    assert found, f"{page.path} has no field {name}"
+    return found
+
+
+def typed(page: Page) -> dict[str, str]:
+    """What stands in the text fields."""
+    names = ("name", "email", "phone", "address", "postal_code", "city")
+    return {name: str(field(page, name).get("value", "")) for name in names}
+
+
+def ticked(page: Page) -> list[str]:
+    """The consents that are ticked."""
+    return [name for name in BOXES if field(page, name).has_attr("checked")]
+
+
+def normal(page: Page) -> str:
+    """The page without what is random in it."""
+    return re.sub(r'(nonce|value)="[^"]{16,}"', r'\1="…"', page.html)
+
+
+@pytest.mark.requirement(10)
+def test_a_fresh_form_is_empty_and_nothing_is_ticked(visitor: Visitors) -> None:
+    """No box is on before the person has touched it."""
+    page = visitor(locale="en").get("/register")
+    assert page.status == 200
+    assert not page.soup.select("main [checked]")
+    assert set(typed(page).values()) == {""}
+
+
+@pytest.mark.requirement(11, 14)
+@pytest.mark.parametrize("marketing", [True, False])
+@pytest.mark.parametrize("analytics", [True, False])
+def test_each_combination_of_choices_is_recorded(
+    visitor: Visitors, database: Database, marketing: bool, analytics: bool
+) -> None:
+    """A ticked box is given, an empty one refused, each for itself and each in the ledger."""
+    choices = {"marketing": marketing, "analytics": analytics}
+    page = register(visitor(locale="en"), replace(INGRID, choices=choices))
+    assert (page.status, page.path) == (200, "/register/sent")
+    words = {True: "given", False: "refused"}
+    assert decided(database) == sorted((words[yes], one) for one, yes in choices.items())
+    *consents, opened = sorted(entries(database), key=lambda one: one.data.get("purpose", "~"))
+    assert opened.type == "account.opened"
+    assert opened.data["declared_age"] == 15
+    assert {entry.data["surface"] for entry in consents} == {"register"}
+    assert {entry.data["locale"] for entry in consents} == {"en"}
+
+
+@pytest.mark.requirement(2)
+def test_phone_and_address_may_stay_empty(visitor: Visitors, database: Database) -> None:
+    """Name, address, password and age are enough."""
+    guest = replace(INGRID, phone="", address="", postal_code="", city="")
+    assert register(visitor(locale="en"), guest).path == "/register/sent"
+    with database.reading() as session:
+        account = accounts.find(session, EMAIL)
+        assert account
+        assert accounts.person(session, account) == accounts.Person(INGRID.name, EMAIL)
+
+
+@pytest.mark.requirement(9)
+def test_under_the_age_of_registration_nothing_is_stored(
+    visitor: Visitors, database: Database
+) -> None:
+    """Whoever says that they are too young leaves no row in any table."""
+    child = visitor(locale="en")
+    before = contents(database)
+    page = register(child, replace(INGRID, age="0", choices={"analytics": True}))
+    assert page.status == 422
+    assert page.soup.select_one("#age-error")
+    assert contents(database) == before
+
+
+@pytest.mark.requirement(9)
+def test_a_young_person_is_refused_the_newsletter_at_its_box(
+    visitor: Visitors, database: Database
+) -> None:
+    """At 13 the ticked newsletter is explained beside its box, and nothing is stored."""
+    young = visitor(locale="en")
+    before = contents(database)
+    page = register(young, replace(INGRID, age="13", choices={"marketing": True}))
+    assert page.status == 422
+    assert page.soup.select_one("#consent-marketing-error")
+    assert page.soup.select_one('.summary a[href="#consent-marketing"]')
+    assert contents(database) == before
+
+
+@pytest.mark.requirement(9)
+def test_a_young_person_opens_an_account_without_an_entry_about_the_newsletter(
+    visitor: Visitors, database: Database
+) -> None:
+    """The newsletter was not offered to them, so its empty box says nothing."""
+    guest = replace(INGRID, age="13", choices={"analytics": True})
+    assert register(visitor(locale="en"), guest).path == "/register/sent"
+    assert decided(database) == [("given", "analytics")]
+
+
+@pytest.mark.requirement(16)
+def test_the_newsletter_waits_for_the_confirmed_address(
+    visitor: Visitors, database: Database, mails: Mails, clock: time_machine.Traveller
+) -> None:
+    """A yes permits nothing until the owner of the address has shown that they read its mail."""
+    browser = visitor(locale="en")
+    register(browser, replace(INGRID, choices={"marketing": True}))
+
+    def answer() -> Permission:
+        with database.reading() as session:
+            return permitted(session, subject_of(database), "marketing", at=now())
+
+    assert answer() is Permission.UNCONFIRMED_ADDRESS
+    confirm(browser, mails)
+    assert answer() is Permission.PERMITTED
+
+
+@pytest.mark.requirement(86, 87)
+@pytest.mark.parametrize("case", WRONG)
+def test_wrong_input_is_explained_and_kept(
+    visitor: Visitors, database: Database, case: str
+) -> None:
+    """The message stands beside the field and in the summary; nothing typed is lost but the
+    password, and nothing is stored."""
+    name, value = WRONG[case]
+    browser = visitor(locale="en")
+    before = contents(database)
+    guest = replace(INGRID, choices={"analytics": True})
+    filled: dict[str, str | bool | None] = {**guest.form(), name: value}
+    page = browser.post("/register", filled)
+    assert page.status == 422
+    error = page.soup.select_one(f"#{name}-error")
+    assert error
+    assert error.find_parent(class_="wrong")
+    summary = page.soup.select_one(f'.summary a[href^="#{name}"]')
+    assert summary
+    assert " ".join(summary.get_text().split()) == " ".join(error.get_text().split())
+    assert page.soup.select_one(str(summary["href"])), "the summary leads to the field"
+    # A line break cannot be typed into the field, and a browser takes it out of its value.
+    expected = {one: str(filled[one]).strip() for one in typed(page)}
+    assert typed(page) == expected
+    assert not field(page, "password").get("value")
+    assert ticked(page) == ["consent-analytics"]
+    assert contents(database) == before
+
+
+def _signed(app: Flask, surface: str) -> str:
+    with app.extensions["database"].reading() as session:
+        document = presentations.current(session, surface, "en", at=now())
+        return presentations.token(session, document, at=now())
+
+
+@pytest.mark.requirement(45)
+@pytest.mark.parametrize("case", ["missing", "forged", "old", "of another surface", "superseded"])
+def test_a_form_that_does_not_show_the_current_words_records_nothing(
+    app: Flask,
+    visitor: Visitors,
+    database: Database,
+    register: PurposeRegister,
+    clock: time_machine.Traveller,
+    case: str,
+) -> None:
+    """The current words are shown with empty boxes and why, and answering those works."""
+    browser = visitor(locale="en")
+    page = browser.get("/register")
+    token = field(page, "presentation")
+    if case == "missing":
+        token.decompose()
+    elif case == "forged":
+        token["value"] = str(token["value"])[:-2] + "AA"
+    elif case == "of another surface":
+        token["value"] = _signed(app, "preferences")
+    elif case == "old":
+        clock.shift(timedelta(hours=12, seconds=1))
+    else:
+        marketing = replace(register.purposes["marketing"], version=2)
+        app.extensions["database"].info["purposes"] = replace(
+            register, purposes={**register.purposes, "marketing": marketing}
+        )
+    before = contents(database)
+    guest = replace(INGRID, choices={"marketing": True, "analytics": True})
+    page = browser.post("/register", guest.form(), page=page)
+    assert page.status == 422
+    assert page.soup.select_one(".summary li")
+    assert ticked(page) == []
+    assert typed(page)["name"] == INGRID.name
+    assert contents(database) == before
+    again = {"password": INGRID.password, "consent-marketing": True}
+    assert browser.post("/register", again, page=page).path == "/register/sent"
+    assert decided(database) == [("given", "marketing"), ("refused", "analytics")]
+
+
+def test_a_form_stays_good_for_twelve_hours(
+    visitor: Visitors, clock: time_machine.Traveller
+) -> None:
+    """A form that was open over a long day can still be sent."""
+    browser = visitor(locale="en")
+    page = browser.get("/register")
+    clock.shift(timedelta(hours=11, minutes=59))
+    assert browser.post("/register", INGRID.form(), page=page).path == "/register/sent"
+
+
+@pytest.mark.requirement(45, 89)
+def test_the_words_that_were_answered_are_recorded_when_the_language_changed_meanwhile(
+    visitor: Visitors, database: Database
+) -> None:
+    """An English form that is sent after the reader turned to nynorsk was read in English."""
+    browser = visitor(locale="en")
+    page = browser.get("/register")
+    browser.get("/?lang=nn")
+    browser.post("/register", INGRID.form(), page=page)
+    opened, *consents = entries(database)
+    assert opened.data["locale"] == "nn"
+    assert {entry.data["locale"] for entry in consents} == {"en"}
+
+
+@pytest.mark.requirement(13)
+@pytest.mark.parametrize(
+    "step",
+    [
+        "domain.subjects.service.open_subject",
+        "domain.subjects.service.append/1",
+        "domain.subjects.service.append/2",
+        "domain.subjects.service.append/3",
+        "domain.identity.vault.seal_field",
+        "domain.consent.presentations.store",
+        "domain.consent.decisions.record",
+        "domain.identity.signed_links.issue",
+        "domain.delivery.outbox.post",
+    ],
+)
+def test_account_entries_and_mail_come_together_or_not_at_all(
+    visitor: Visitors, database: Database, monkeypatch: pytest.MonkeyPatch, step: str
+) -> None:
+    """Whatever fails on the way, there is neither account nor subject, entry, link or mail."""
+    target, _, nth = step.partition("/")
+    module, _, name = target.rpartition(".")
+    real = getattr(__import__(module, fromlist=[name]), name)
+    calls = []
+
+    def failing(*args: object, **values: object) -> object:
+        calls.append(name)
+        if len(calls) == int(nth or 1):
+            raise RuntimeError("injected")
+        return real(*args, **values)
+
+    browser = visitor(locale="en")
+    before = contents(database, but=(TRIES,))
+    monkeypatch.setattr(target, failing)
+    assert register(browser).status == 500
+    assert len(calls) == int(nth or 1)
+    assert contents(database, but=(TRIES,)) == before
+
+
+@pytest.mark.requirement(64)
+def test_a_known_address_gets_the_same_answer_and_a_mail_that_says_so(
+    visitor: Visitors, database: Database, mails: Mails
+) -> None:
+    """Status, headers and body do not tell; the owner is told, and nothing of theirs changes."""
+    register(visitor(locale="en"))
+    confirm(visitor(locale="en"), mails)
+    before = contents(database, but=(TRIES, "outbox_message"))
+    answers = []
+    for email in (EMAIL, "ukjent@kunde.example"):
+        stranger = visitor(locale="en")
+        page = stranger.get("/register")
+        form = page.form({}, "/register")
+        data = {
+            str(one["name"]): str(one["value"]) for one in form.select("input[type=hidden][name]")
+        }
+        data |= {"name": "Per Ås", "email": email.upper(), "password": "et annet godt ord"}
+        data |= {"age": "15", "terms": "y", "consent-analytics": "y"}
+        sent = stranger.send("/register", data)
+        headers = {name for name in sent.headers.to_wsgi_list() if name[0] != "Set-Cookie"}
+        kept = {one for one in headers if one[0] != "Content-Security-Policy"}
+        cookies = [one.partition("=")[0] for one in sent.headers.getlist("Set-Cookie")]
+        follow = stranger.get(sent.headers["Location"])
+        answers.append((sent.status, kept, cookies, sent.html, normal(follow)))
+        if email == EMAIL:
+            assert contents(database, but=(TRIES, "outbox_message")) == before
+    assert answers[0] == answers[1]
+    told = mails.last(EMAIL)
+    assert "/confirm/" not in text(told)
+    assert "/password/forgotten" in text(told)
+    assert "/confirm/" in text(mails.last("UKJENT@"))
+
+
+def test_an_unconfirmed_registration_is_replaced_by_the_newest(
+    visitor: Visitors, database: Database, mails: Mails
+) -> None:
+    """Whoever confirms gets their own choices; the earlier link and password are dead."""
+    stranger = replace(INGRID, password="en fremmeds passord", choices={"marketing": True})
+    register(visitor(), stranger)
+    old = link_in(mails.last(EMAIL))
+    register(visitor(locale="en"), replace(INGRID, choices={"analytics": True}))
+    browser = visitor(locale="en")
+    assert browser.get(old).status == 404
+    confirm(browser, mails)
+    assert sign_in(visitor(), stranger).status == 422
+    assert sign_in(browser).path == "/account"
+    assert count(database, "account") == 1
+    assert count(database, "subject") == 1
+    with database.reading() as session:
+        found = {
+            purpose: permitted(session, subject_of(database), purpose, at=now())
+            for purpose in ("marketing", "analytics")
+        }
+    assert found == {
+        "marketing": Permission.NOT_GIVEN,
+        "analytics": Permission.PERMITTED,
+    }
+
+
+@pytest.mark.parametrize("before", ["nobody", "unconfirmed", "confirmed"])
+def test_simultaneous_registrations_of_one_address_make_one_account(
+    visitor: Visitors, database: Database, mails: Mails, before: str
+) -> None:
+    """All get the same answer, and one account with one set of decisions remains."""
+    if before != "nobody":
+        register(visitor(locale="en"))
+    if before == "confirmed":
+        confirm(visitor(locale="en"), mails)
+    pages = []
+    for _ in range(3):
+        browser = visitor(locale="en")
+        pages.append((browser, browser.get("/register")))
+    together = Barrier(len(pages))
+
+    def send(one: tuple[Browser, Page]) -> tuple[int, str, str]:
+        browser, page = one
+        together.wait(timeout=10)
+        sent = browser.post("/register", INGRID.form(), page=page)
+        return sent.status, sent.path, normal(sent)
+
+    with ThreadPoolExecutor(len(pages)) as pool:
+        answers = set(pool.map(send, pages))
+    assert len(answers) == 1
+    assert next(iter(answers))[:2] == (200, "/register/sent")
+    assert count(database, "account") == 1
+    assert count(database, "subject") == 1
+    assert count(database, "current_decision") == 2
+    if before != "confirmed":
+        confirm(visitor(locale="en"), mails)
+    assert sign_in(visitor(locale="en")).path == "/account"
+
+
+@pytest.mark.requirement(72)
+def test_an_inbox_is_not_flooded_by_registering_it(
+    visitor: Visitors, database: Database, mails: Mails, clock: time_machine.Traveller
+) -> None:
+    """The sixth time in an hour is refused, from wherever it comes, and says when it is over."""
+    for turn in range(5):
+        assert register(visitor(address=f"192.0.2.{turn}")).path == "/register/sent"
+        assert count(database, "account") == 1
+    guest = visitor(address="192.0.2.99", locale="en")
+    before = contents(database)
+    page = register(guest)
+    assert page.status == 429
+    assert contents(database) == before
+    wait = int(page.headers["Retry-After"])
+    assert 0 < wait <= 3600
+    assert page.soup.select_one("main time[datetime]")
+    assert register(guest, Guest(email="noen.andre@kunde.example")).path == "/register/sent"
+    clock.shift(timedelta(seconds=wait))
+    assert register(guest).path == "/register/sent"
+
+
+@pytest.mark.requirement(72)
+def test_one_place_registers_no_crowd(visitor: Visitors) -> None:
+    """Thirty in an hour is what a school may need; more is somebody who tries addresses."""
+    browser = visitor(locale="en")
+    page = browser.get("/register")
+    statuses = [
+        browser.post("/register", Guest(email=f"nr{turn}@kunde.example").form(), page=page).status
+        for turn in range(31)
+    ]
+    assert statuses == [200] * 30 + [429]
+
+
+def test_who_is_signed_in_has_an_account_already(visitor: Visitors, mails: Mails) -> None:
+    """The form leads a signed-in person to their account and opens no other."""
+    browser = visitor(locale="en")
+    page = browser.get("/register")
+    register(browser)
+    confirm(browser, mails)
+    sign_in(browser)
+    assert browser.get("/register").path == "/account"
+    sent = browser.post("/register", Guest(email="to@kunde.example").form(), page=page)
+    assert sent.status in (200, 403, 422)
+    assert mails.to("to@kunde.example") == []
