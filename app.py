@@ -168,8 +168,7 @@ def _refuse_changed_notices(database: Database, settings: Settings) -> None:
         with database.reading() as session:
             notices.check_files(session, settings.content)
     except DBAPIError:
-        # Away, or not migrated yet: then nothing is published from here either.
-        log.warning("notices_not_checked", reason="database")
+        pass  # away, or not migrated yet: `/readyz` and the start of serving tell
 
 
 def _handle_errors(app: Flask) -> None:
