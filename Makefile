@@ -10,7 +10,7 @@ CATALOGUES := $(patsubst %.po,%.mo,$(wildcard translations/*/LC_MESSAGES/message
 TEMPLATES := $(wildcard templates)
 
 .DELETE_ON_ERROR:
-.PHONY: run test lint translations promises clean help
+.PHONY: run test lint translations promises bench clean help
 
 help:
 	@echo "make run           serve the site on http://127.0.0.1:5000 (another port: PORT=8080)"
@@ -18,6 +18,7 @@ help:
 	@echo "make lint          the checks alone"
 	@echo "make translations  collect the words of the code into translations/"
 	@echo "make promises      each requirement, with the tests that hold it"
+	@echo "make bench         measure what must not be asserted (fewer: TRIES=20); some 15 minutes"
 	@echo "make clean         remove what was made here, but never instance/"
 
 run: export SAMTYKKE_ENV ?= development
@@ -53,6 +54,10 @@ translations: $(VENV)/.dev
 
 promises: $(VENV)/.dev
 	@$(BIN) -m pytest --collect-only --quiet --quiet -p tools.promises
+
+# The answers' times for known and unknown addresses, on both databases: bench/results.md.
+bench: $(VENV)/.dev $(CATALOGUES)
+	@$(BIN) -m bench --tries $(or $(TRIES),200)
 
 clean:
 	rm -rf $(VENV) .cache .mypy_cache .ruff_cache .hypothesis

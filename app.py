@@ -142,7 +142,9 @@ def _wire(app: Flask, settings: Settings, database: Database, register: PurposeR
         csp_nonce=headers.csp_nonce,
         link_minutes=int(settings.link_lifetime.total_seconds() // 60),
     )
-    app.jinja_env.filters.update(day=extensions.day, clock=extensions.clock)
+    app.jinja_env.filters.update(
+        day=extensions.day, clock=extensions.clock, instant=datetime.fromisoformat
+    )
     app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
 
 
@@ -169,6 +171,9 @@ def _refuse_changed_notices(database: Database, settings: Settings) -> None:
             notices.check_files(session, settings.content)
     except DBAPIError:
         pass  # away, or not migrated yet: `/readyz` and the start of serving tell
+    except ConsentError:
+        database.close()  # nobody else will: there is no application to hold it
+        raise
 
 
 def _handle_errors(app: Flask) -> None:

@@ -15,8 +15,8 @@ from bs4 import BeautifulSoup
 from flask import Flask
 from flask_babel import Babel
 
-import letters
 import extensions
+import letters
 import settings as site_settings
 from domain.consent.operator import Operator, load_operator
 from domain.delivery.errors import UnknownKind

@@ -35,8 +35,9 @@ def login() -> ResponseReturnValue:
               "just registered, first follow the link in the e-mail that we sent you.")
         )  # fmt: skip
         return render_template("accounts/login.html", form=form), 422
-    _welcome(account, form)
+    # First: the session takes the stamp that goes with the password that was checked.
     extensions.sign_in(account)
+    _welcome(account, form)
     return redirect(target, code=303)
 
 

@@ -146,7 +146,8 @@ def _copy(asked: DataSubjectRequest) -> ResponseReturnValue:
         document = access.collect(session, taken.subject_id, taken, locale(), at=at)
         if first:
             _tell(session, taken.subject_id, "mail.access_done", taken.reference)
-        page = render_template("requests/export.html", document=document)
+        names = {purpose["id"]: purpose["name"] for purpose in document["purposes"]}
+        page = render_template("requests/export.html", document=document, purpose_names=names)
         made = access.archive(document, page)
     response = Response(made, mimetype="application/zip")
     response.headers["Content-Disposition"] = f'attachment; filename="{taken.reference}.zip"'

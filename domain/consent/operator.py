@@ -122,9 +122,11 @@ def load_processors(content: Path) -> tuple[Processor, ...]:
     for values in read_toml(path).get("processor", []):
         where = f"{path} {values.get('id', '?')}"
         texts = in_each_language(values, where)
+        for locale, text in texts.items():
+            if missing := [key for key in ("does", "data") if not text.get(key)]:
+                raise ContentError(f"{where} [{locale}]: {', '.join(missing)} is missing")
         words = {
-            key: {locale: text.get(key, "") for locale, text in texts.items()}
-            for key in ("does", "data")
+            key: {locale: text[key] for locale, text in texts.items()} for key in ("does", "data")
         }
         found.append(build(Processor, values, where, **words))
     return tuple(found)

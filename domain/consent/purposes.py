@@ -138,18 +138,31 @@ def load(content: Path, *, marketing_age: int = 15) -> PurposeRegister:
     document = read_toml(path)
     processors = load_processors(content)
     found = {
-        values.get("id", "?"): _purpose(values, f"{path} {values.get('id', '?')}")
-        for values in document.get("purpose", [])
+        name: _purpose(values, f"{path} {name}")
+        for name, values in _named(document, "purpose", path).items()
     }
     known = {processor.id for processor in processors}
     for purpose in found.values():
         if unknown := sorted(set(purpose.recipients) - known):
             raise ContentError(f"{path} {purpose.id}: no processor {', '.join(unknown)}")
     surfaces = {
-        values["id"]: _surface(values, f"{path} {values['id']}")
-        for values in document.get("surface", [])
+        name: _surface(values, f"{path} {name}")
+        for name, values in _named(document, "surface", path).items()
     }
     return PurposeRegister(found, surfaces, load_operator(content), processors, marketing_age)
+
+
+def _named(document: Mapping[str, Any], kind: str, path: Path) -> dict[str, Any]:
+    """The tables of one kind by their id, in the order of the file."""
+    found: dict[str, Any] = {}
+    for values in document.get(kind, []):
+        name = values.get("id")
+        if not isinstance(name, str) or not name:
+            raise ContentError(f"{path} [[{kind}]]: id is missing")
+        if name in found:
+            raise ContentError(f"{path} {name}: a {kind} of this id stands there twice")
+        found[name] = values
+    return found
 
 
 def _purpose(values: Mapping[str, Any], where: str) -> Purpose:
@@ -168,6 +181,8 @@ def _purpose(values: Mapping[str, Any], where: str) -> Purpose:
             for locale, text in texts.items()
         },
     )
+    if type(purpose.version) is not int or purpose.version < 1:
+        raise ContentError(f"{where}: version is a whole number from 1")
     if purpose.optional and not all(
         (purpose.validity_months, *(t.label and t.wording for t in purpose.text.values()))
     ):

@@ -83,6 +83,8 @@ class PostgresTemplate:
         self._copies += 1
         name = f"{self._name}_{self._copies}"
         self._run("CREATE DATABASE {} TEMPLATE {} OWNER {}", name, self._name, self._owner)
+        # A copy has what is in its template, but not what was granted or revoked on it.
+        self._run("REVOKE TEMPORARY ON DATABASE {} FROM PUBLIC", name)
         return Urls(
             application=self._url(self._application, name), owner=self._url(self._owner, name)
         )

@@ -31,12 +31,11 @@ def count(database: Database, table: str) -> int:
 
 
 def entries(database: Database) -> list[Entry]:
-    """What the ledger says about people, whoever they are or were."""
+    """What the ledger says about people, whoever they are or were: oldest first, then by type."""
     with database.reading() as session:
         found = [decode(content) for content in session.scalars(select(LedgerEntry.bytes))]
-    return sorted(
-        (entry for entry in found if entry.type != "notice.published"), key=lambda one: one.at
-    )
+    about_people = (entry for entry in found if entry.type != "notice.published")
+    return sorted(about_people, key=lambda entry: (entry.at, entry.type))
 
 
 def decided(database: Database) -> list[tuple[str, str]]:
