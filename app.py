@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import datetime, timedelta
 from functools import partial
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 import structlog
 from flask import Flask, render_template, request
@@ -40,6 +43,9 @@ from domain.locales import DEFAULT, LOCALES
 from domain.rights import intake, requests
 from settings import Settings, SettingsError
 
+if TYPE_CHECKING:
+    from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
+
 log = structlog.get_logger()
 
 
@@ -65,8 +71,6 @@ def create_app(settings: Settings | None = None) -> Flask:
     database = Database(settings.database_url, info=info)
     app = Flask(__name__)
     app.config.update(_configuration(settings))
-    # `//register` is no page. Redirecting it would take the site's address from Host.
-    app.url_map.merge_slashes = False
     _wire(app, settings, database, register)
     headers.init(app, secure=settings.secure)
     _handle_errors(app)
@@ -114,10 +118,10 @@ def _configuration(settings: Settings) -> dict[str, object]:
 
 
 def _wire(app: Flask, settings: Settings, database: Database, register: PurposeRegister) -> None:
+    app.wsgi_app = _at_home(settings.base_url, app.wsgi_app)  # type: ignore[assignment, method-assign]
     if settings.trusted_proxies:
-        # Only the visitor's address and scheme are taken from a proxy, never the host.
-        proxies = settings.trusted_proxies
-        app.wsgi_app = ProxyFix(app.wsgi_app, x_for=proxies, x_proto=proxies)  # type: ignore[method-assign]
+        # Only the visitor's address is taken from a proxy.
+        app.wsgi_app = ProxyFix(app.wsgi_app, x_for=settings.trusted_proxies, x_proto=0)  # type: ignore[method-assign]
     render = partial(letters.render, app)
     handlers = {
         "intake.request": partial(_take, intake.take_request, settings.link_lifetime),
@@ -146,6 +150,17 @@ def _wire(app: Flask, settings: Settings, database: Database, register: PurposeR
         day=extensions.day, clock=extensions.clock, instant=datetime.fromisoformat
     )
     app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
+
+
+def _at_home(base_url: str, wsgi_app: WSGIApplication) -> WSGIApplication:
+    """The site is where its settings say, whatever Host says (requirement 70)."""
+    home = urlsplit(base_url)
+
+    def at_home(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        environ["HTTP_HOST"], environ["wsgi.url_scheme"] = home.netloc, home.scheme
+        return wsgi_app(environ, start_response)
+
+    return at_home
 
 
 def _take(service, lifetime: timedelta, session: Session, payload, at: datetime) -> None:  # type: ignore[no-untyped-def]

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from domain.consent.purposes import PurposeRegister
     from tests.support.browser import Browser
     from tests.support.mails import Mails
+    from tests.support.traces import Logged
 
 _RUN = "SAMTYKKE_TEST_RUN"
 _BACKENDS = ("sqlite", "postgresql")
@@ -194,6 +195,15 @@ def app(settings: site_settings.Settings, database: Database) -> Iterator[Flask]
     app.jinja_env.bytecode_cache = FileSystemBytecodeCache(str(compiled))
     yield app
     app.extensions["database"].close()
+
+
+@pytest.fixture
+def logged(app: Flask) -> Iterator[Logged]:
+    """What the site writes to its log during the test."""
+    from structlog.testing import capture_logs
+
+    with capture_logs() as written:
+        yield written
 
 
 @pytest.fixture

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import re
+import zipfile
 from collections.abc import Callable
 from datetime import datetime
 from urllib.parse import urljoin, urlsplit
@@ -79,6 +81,24 @@ def test_every_page_of_an_account_speaks_the_readers_language(
     page = person.press(person.get(asked.path), asked.path)
     assert page.status == 200
     assert_spoken(page, locale)
+
+
+@pytest.mark.requirement(89)
+@sqlite_only
+@pytest.mark.parametrize("locale", NORWEGIAN)
+def test_the_copy_speaks_the_readers_language(
+    visitor: Callable[..., Browser], mails: Mails, locale: str
+) -> None:
+    """The page in the ZIP file is in the language that it was asked for in."""
+    person = visitor(locale=locale)
+    become_customer(person, mails, Guest(choices={"marketing": True}))
+    page = person.post("/requests/new", {"kind": "access", "password": Guest().password})
+    copy = person.press(page, page.path).response.data
+    with zipfile.ZipFile(io.BytesIO(copy)) as archive:
+        said, words = spoken(archive.read("index.html").decode())
+    assert said == locale
+    # Norway is NO to machines.
+    assert strange(re.sub(r"http\S+|\S+@\S+|\bNO\b", " ", words), locale) == []
 
 
 HEADINGS = {

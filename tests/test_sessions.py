@@ -130,9 +130,7 @@ def test_a_changed_password_ends_every_other_session(customer: Browser, visitor:
 
 
 @pytest.mark.requirement(78)
-def test_a_session_of_a_cookie_that_was_tampered_with_is_none(
-    app: object, customer: Browser
-) -> None:
+def test_a_session_of_a_cookie_that_was_tampered_with_is_none(customer: Browser) -> None:
     """The cookie is signed: one changed character makes it empty."""
     cookie = customer.cookie("session")
     assert cookie

@@ -15,7 +15,7 @@ from settings import Settings
 from tests.support.browser import Browser
 from tests.support.mails import Mails
 from tests.support.people import EMAIL, INGRID, ask, confirm, register, sign_in
-from tests.support.traces import traces
+from tests.support.traces import Logged, traces
 
 
 @pytest.mark.requirement(2)
@@ -24,11 +24,11 @@ from tests.support.traces import traces
 @pytest.mark.requirement(56)
 @pytest.mark.requirement(59)
 def test_sign_up_choose_and_leave(
-    capfd: pytest.CaptureFixture[str],
     visitor: Callable[..., Browser],
     mails: Mails,
     app: Flask,
     settings: Settings,
+    logged: Logged,
 ) -> None:
     """A person signs up, confirms, decides, reads the history, takes a copy and leaves; then
     the ledger verifies and she is nowhere."""
@@ -74,4 +74,4 @@ def test_sign_up_choose_and_leave(
     assert len(last) == 1, "the development folder keeps only the last mail"
     result = app.test_cli_runner().invoke(args=["ledger", "verify"])
     assert result.exit_code == 0, result.output
-    assert traces(app, settings, log="".join(capfd.readouterr())) == []
+    assert traces(app, settings, log=str(logged)) == []

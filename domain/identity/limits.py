@@ -41,6 +41,7 @@ class Limit:
 _QUARTER = timedelta(minutes=15)
 _HOUR = timedelta(hours=1)
 _EMAIL, _IP, _BOTH = "email", "ip", "email+ip"
+_HALF = 16  # bytes of a keyed hash: enough to tell all addresses apart
 
 LIMITS = {
     # Guessing at one address from one place is stopped first. The limit on the address alone
@@ -96,9 +97,11 @@ def tries(session: Session, address: str) -> list[Attempt]:
 
 
 def forget(session: Session, address: str) -> None:
-    """Delete every try at an address (erasure)."""
-    keys = [key for kind in LimitKind for _, key in _keyed(session, kind, address=address)]
-    session.execute(delete(Attempt).where(Attempt.key.in_(keys)))
+    """Delete every try at an address, from wherever it came (erasure)."""
+    for kind in LimitKind:
+        of_address = _lookup(session, kind, _EMAIL, _spelled(address))[:_HALF]
+        first, last = of_address + b"\x00" * _HALF, of_address + b"\xff" * _HALF
+        session.execute(delete(Attempt).where(Attempt.key.between(first, last)))
 
 
 def purge(session: Session, *, at: datetime) -> None:
@@ -133,8 +136,15 @@ def _keyed(
         values[_BOTH] = f"{values[_EMAIL]} {values[_IP]}"
     for limit in LIMITS[kind]:
         if limit.scope in values:
-            value = f"{limit.scope}:{values[limit.scope]}"
-            yield limit, keyring(session).lookup(f"attempt.{kind.value}", value)
+            key = _lookup(session, kind, limit.scope, values[limit.scope])
+            if limit.scope == _BOTH:
+                # It begins as the address's own, so that erasure finds it without the IP.
+                key = _lookup(session, kind, _EMAIL, values[_EMAIL])[:_HALF] + key[:_HALF]
+            yield limit, key
+
+
+def _lookup(session: Session, kind: LimitKind, scope: str, value: str) -> bytes:
+    return keyring(session).lookup(f"attempt.{kind.value}", f"{scope}:{value}")
 
 
 def _spelled(address: str) -> str:

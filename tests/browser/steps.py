@@ -12,9 +12,10 @@ if TYPE_CHECKING:
 
 
 def follow(page: Page, address: str, *, within: str = "main") -> None:
-    """Click the first link to an address of the site."""
+    """Click the first link to a page of the site."""
+    here = f'{within} a[href="{address}"]', f'{within} a[href^="{address}?"]'
     with page.expect_navigation():
-        page.locator(f'{within} a[href^="{address}"]').first.click()
+        page.locator(", ".join(here)).first.click()
 
 
 def send(page: Page) -> None:

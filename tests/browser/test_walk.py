@@ -23,7 +23,7 @@ from tests.browser.steps import (
 )
 from tests.support.mails import Mails
 from tests.support.people import EMAIL, INGRID
-from tests.support.traces import traces
+from tests.support.traces import Logged, traces
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page
@@ -38,11 +38,11 @@ pytestmark = pytest.mark.browser
     indirect=["backend"],
 )
 def test_sign_up_choose_and_leave(
-    capfd: pytest.CaptureFixture[str],
     newcomer: Newcomer,
     mails: Mails,
     app: Flask,
     settings: Settings,
+    logged: Logged,
     javascript: bool,
 ) -> None:
     """A person signs up, confirms, decides, reads what she was shown, takes a copy and leaves;
@@ -59,7 +59,7 @@ def test_sign_up_choose_and_leave(
     assert len(mails.to(EMAIL)) == 1, "the development folder keeps only the last mail"
     result = app.test_cli_runner().invoke(args=["ledger", "verify"])
     assert result.exit_code == 0, result.output
-    assert traces(app, settings, log="".join(capfd.readouterr())) == []
+    assert traces(app, settings, log=str(logged)) == []
 
 
 def sign_up(page: Page, mails: Mails) -> None:

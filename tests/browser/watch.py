@@ -31,6 +31,11 @@ class Watch:
         strangers = sorted(self._hosts - {self._site, ""})
         return [*(f"asked {host}" for host in strangers), *self._words]
 
+    def forgive(self) -> None:
+        """Forget what was provoked."""
+        self._hosts.clear()
+        self._words.clear()
+
     def _said(self, message: ConsoleMessage) -> None:
         if message.type in {"error", "warning"} and not message.text.startswith(_STATUS):
             self._words.append(message.text)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, MutableMapping
 from pathlib import Path
+from typing import Any
 
 from flask import Flask
 from sqlalchemy import make_url, text
@@ -16,6 +17,9 @@ TRACES = (
     *("Ingrid", "Haugland", "ingrid.h", "kunde.example", "41234567", "412 34 567"),
     *("Prøvegata", "Grautvika", "192.0.2.77"),
 )
+
+# What structlog was given to write.
+Logged = list[MutableMapping[str, Any]]
 
 
 def traces(app: Flask, settings: Settings, log: str = "") -> list[str]:

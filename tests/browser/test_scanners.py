@@ -1,0 +1,148 @@
+"""Programs that open the links in a person's mail before the person does."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import pytest
+
+from database import Database
+from tests.browser.conftest import Newcomer
+from tests.browser.steps import fill, send, sign_in
+from tests.support.browser import Browser
+from tests.support.links import NEW_EMAIL, NEW_PASSWORD
+from tests.support.mails import Mails, link_in
+from tests.support.people import EMAIL, INGRID, become_customer, register
+from tests.support.tables import contents
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Page
+
+pytestmark = pytest.mark.browser
+
+TIMES = 10
+
+
+@dataclass(frozen=True)
+class Mailed:
+    """A link that is mailed, and what the person does with it in the end."""
+
+    asked: Callable[[Browser, Mails], object]
+    press: Callable[[Page], None]
+    to: str = EMAIL
+
+
+def ask(kind: str) -> Callable[[Browser, Mails], object]:
+    """Register, and ask by mail."""
+
+    def asked(browser: Browser, mails: Mails) -> None:
+        become_customer(browser, mails)
+        if kind == "new_address":
+            wanted = {"email": NEW_EMAIL, "password": INGRID.password}
+            browser.post("/account/email", wanted)
+        elif kind == "reset":
+            browser.post("/password/forgotten", {"email": EMAIL})
+        else:
+            browser.post("/logout", page=browser.get("/account"))
+            browser.post("/requests/new", {"kind": kind, "email": EMAIL})
+
+    return asked
+
+
+def confirm(page: Page) -> None:
+    """The button confirms, and she can sign in."""
+    send(page)
+    assert page.url.endswith("/login")
+    sign_in(page)
+    assert page.url.endswith("/account")
+
+
+def confirm_new(page: Page) -> None:
+    """The button makes it her address."""
+    send(page)
+    assert page.url.endswith("/login")
+    fill(page, email=NEW_EMAIL, password=INGRID.password)
+    send(page)
+    assert page.url.endswith("/account")
+
+
+def reset(page: Page) -> None:
+    """She types a password, and signs in with it."""
+    fill(page, password=NEW_PASSWORD)
+    send(page)
+    assert page.url.endswith("/login")
+    fill(page, email=EMAIL, password=NEW_PASSWORD)
+    send(page)
+    assert page.url.endswith("/account")
+
+
+def copy(page: Page) -> None:
+    """Two buttons, and she has her copy."""
+    send(page)
+    with page.expect_download() as download:
+        page.locator("main form button").click()
+    assert download.value.suggested_filename.endswith(".zip")
+
+
+def erase(page: Page) -> None:
+    """Two buttons, and she is gone."""
+    send(page)
+    assert page.locator("#goes").is_visible()
+    send(page)
+    sign_in(page)
+    assert page.url.endswith("/login")
+
+
+LINKS = {
+    "confirm": Mailed(lambda browser, mails: register(browser), confirm),
+    "new_address": Mailed(ask("new_address"), confirm_new, to=NEW_EMAIL),
+    "reset": Mailed(ask("reset"), reset),
+    "access": Mailed(ask("access"), copy),
+    "erasure": Mailed(ask("erasure"), erase),
+}
+
+
+@pytest.mark.requirement(66, 69, 71)
+@pytest.mark.parametrize("kind", LINKS)
+def test_opening_a_link_changes_nothing(
+    kind: str,
+    visitor: Callable[..., Browser],
+    newcomer: Newcomer,
+    mails: Mails,
+    database: Database,
+) -> None:
+    """Ten times with GET, with HEAD and in a browser that runs scripts, from elsewhere; then the
+    person's own click does what the mail said."""
+    mailed = LINKS[kind]
+    mailed.asked(visitor(), mails)
+    link = link_in(mails.last(mailed.to))
+    before = contents(database)
+
+    for _ in range(TIMES):
+        assert visitor(address="198.51.100.8").get(link).status == 200
+        # Follows the redirect with its cookie, as far as the page with the button.
+        assert visitor(address="198.51.100.9").get(link, method="HEAD").status == 200
+    scan(newcomer(ip="198.51.100.10"), link)
+    assert contents(database) == before
+
+    person = newcomer()
+    person.goto(link)
+    assert kind not in {"access", "erasure"} or person.url.partition("?")[0].endswith("/verify")
+    mailed.press(person)
+
+
+def scan(page: Page, link: str) -> None:
+    """Open it again and again, wait for scripts, look at everything, press nothing."""
+    for time in range(TIMES):
+        page.goto(link, wait_until="load")
+        assert page.locator("main form button").count() == 1
+        assert "/confirm/" not in page.url
+        if time % 5 == 0:
+            # Left open for a moment; then what a script of the scanner's own might do.
+            page.wait_for_timeout(250)
+            page.mouse.move(200, 200)
+            page.locator("main form button").hover()
+            page.evaluate("window.scrollTo(0, document.body.scrollHeight)")
+            page.reload()

@@ -1,0 +1,255 @@
+"""Every page and every state of the site, to be looked at one after the other.
+
+A tour takes a browser through a part of the site and yields the name of each state when it is
+on the page. `ENDPOINTS` says which pages the tours show: a test holds that none is missing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from flask import Flask
+from time_machine import Traveller
+
+from database import Database
+from tests.browser.steps import choose, fill, fill_in_registration, open_mailed, send, sign_in
+from tests.support.browser import Browser
+from tests.support.links import NEW_EMAIL, NEW_PASSWORD
+from tests.support.mails import Mails
+from tests.support.people import EMAIL, INGRID, become_customer, register
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Page
+
+LONG_AGO = "2018-05-07"
+
+
+@dataclass(frozen=True)
+class Guide:
+    """What a tour needs."""
+
+    page: Page
+    app: Flask
+    mails: Mails
+    visitor: Callable[..., Browser]
+    clock: Traveller
+
+    def go(self, *paths: str) -> Iterator[str]:
+        """Look at these addresses."""
+        for path in paths:
+            self.page.goto(path)
+            yield path
+
+
+Tour = Callable[[Guide], Iterator[str]]
+
+
+def anyone(guide: Guide) -> Iterator[str]:
+    """What anyone can open."""
+    yield from guide.go(
+        *("/", "/processors", "/cookies", "/contact", "/dev/mail"),
+        *("/notices/privacy", "/notices/privacy/versions", "/notices/terms"),
+        f"/notices/privacy/versions/{LONG_AGO}",
+        *("/register", "/register/sent", "/login", "/requests/new", "/requests/sent"),
+        *("/password/forgotten", "/password/forgotten/sent"),
+    )
+
+
+def wrong(guide: Guide) -> Iterator[str]:
+    """Every form that anyone can fill in, filled in wrongly."""
+    page = guide.page
+    for path in ("/register", "/login", "/requests/new", "/password/forgotten"):
+        page.goto(path)
+        send(page)
+        yield f"{path}, nothing filled in"
+    page.goto("/register")
+    fill_in_registration(page, replace(INGRID, age="13", choices={"marketing": True}))
+    send(page)
+    yield "/register, too young for what was ticked"
+    page.goto("/register")
+    page.locator("[name=presentation]").evaluate("field => { field.value = 'x' }")
+    fill_in_registration(page)
+    send(page)
+    yield "/register, words that are not the current ones"
+    page.goto("/login")
+    fill(page, email=EMAIL, password="not this one")
+    send(page)
+    yield "/login, refused"
+
+
+def account(guide: Guide) -> Iterator[str]:
+    """The account's pages, and what they say when they are filled in wrongly."""
+    page = guide.page
+    become_customer(guide.visitor(), guide.mails)
+    sign_in(page)
+    yield from guide.go("/", "/account", "/account/details", "/account/email", "/account/password")
+    for path in ("/account/email", "/account/password"):
+        page.goto(path)
+        send(page)
+        yield f"{path}, nothing filled in"
+    page.goto("/account/details")
+    fill(page, name="", phone="1", postal_code="<")
+    send(page)
+    yield "/account/details, wrong"
+    page.goto("/account/email")
+    fill(page, email=NEW_EMAIL, password=INGRID.password)
+    send(page)
+    yield "/account, with an address that waits"
+    open_mailed(page, guide.mails, NEW_EMAIL)
+    yield "/confirm, for the new address"
+    guide.mails.deliver()
+    page.goto("/dev/mail")
+    yield "/dev/mail, with mails"
+    with page.expect_navigation():
+        page.locator("tbody a").first.click()
+    yield "/dev/mail/<name>"
+    yield from guide.go(f"{page.url}/html")
+
+
+def choices(guide: Guide) -> Iterator[str]:
+    """The preferences and the history, and the requests of who is signed in."""
+    page = guide.page
+    guest = replace(INGRID, age="13", choices={"analytics": True})
+    become_customer(guide.visitor(), guide.mails, guest)
+    sign_in(page)
+    yield from guide.go("/preferences", "/preferences/history")
+    with page.expect_navigation():
+        page.locator(".history a").first.click()
+    yield "/preferences/history/<entry_id>"
+    page.goto("/preferences")
+    page.locator("#consent-analytics").uncheck()
+    send(page)
+    yield "/preferences, saved"
+    page.locator("[name=presentation]").evaluate("field => { field.value = 'x' }")
+    send(page)
+    yield "/preferences, words that are not the current ones"
+    page.goto("/requests/new")
+    send(page)
+    yield "/requests/new, signed in, nothing filled in"
+    for kind in ("erasure", "access"):
+        page.goto(f"/requests/new?kind={kind}")
+        fill(page, password=INGRID.password)
+        send(page)
+        yield f"/requests/<reference>, {kind}, signed in"
+    with page.expect_download():
+        page.locator("main form button").click()
+    page.reload()
+    yield "/requests/<reference>, the copy was taken"
+    yield from guide.go("/account")
+
+
+def links(guide: Guide) -> Iterator[str]:
+    """What stands behind the links in the mails, to the end."""
+    page, mails = guide.page, guide.mails
+    register(guide.visitor())
+    open_mailed(page, mails)
+    yield "/confirm"
+    send(page)
+    yield "/login, after confirming"
+    page.goto("/confirm/x")
+    yield "/confirm, a bad link"
+    page.goto("/password/forgotten")
+    fill(page, email=EMAIL)
+    send(page)
+    open_mailed(page, mails)
+    yield "/password/reset"
+    fill(page, password="password1")
+    send(page)
+    yield "/password/reset, wrong"
+    fill(page, password=NEW_PASSWORD)
+    send(page)
+    for kind in ("access", "erasure"):
+        page.goto("/requests/new")
+        choose(page, "kind", kind)
+        fill(page, email=EMAIL)
+        send(page)
+        open_mailed(page, mails)
+        yield f"/requests/verify, {kind}"
+        if kind == "access":
+            guide.clock.shift(timedelta(minutes=61))
+            page.reload()
+            yield "/requests/verify, expired"
+        else:
+            send(page)
+            yield "/requests/<reference>, erasure"
+            send(page)
+            yield "/requests/<reference>, erased"
+
+
+def failures(guide: Guide) -> Iterator[str]:
+    """Errors."""
+    page, app = guide.page, guide.app
+    for path, answer in (("/nowhere", 404), ("/logout", 405)):
+        shown = page.goto(path)
+        assert shown is not None
+        assert shown.status == answer
+        yield f"{answer}"
+    page.goto("/register")
+    page.locator("#name").fill("N" * 70_000)
+    send(page)
+    yield "413"
+    become_customer(guide.visitor(), guide.mails)
+    sign_in(page)
+    page.context.clear_cookies(name="session")
+    with page.expect_navigation():
+        page.locator("header form button").click()
+    yield "403"
+    guest = replace(INGRID, password="not this one")
+    for _ in range(10):
+        sign_in(page, guest)
+    sign_in(page, guest)
+    yield "429"
+    database = app.extensions["database"]
+    away = Database("sqlite:////nowhere/at/all.db", info=database.info)
+    app.extensions["database"] = away
+    try:
+        page.goto("/notices/privacy")
+        yield "503"
+    finally:
+        app.extensions["database"] = database
+        away.close()
+
+
+TOURS: Mapping[str, Tour] = {
+    tour.__name__: tour for tour in (anyone, wrong, account, choices, links, failures)
+}
+# The pages that the tours show, and what has no page of its own: files, redirects.
+ENDPOINTS: Mapping[str, frozenset[str]] = {
+    "anyone": frozenset(
+        {
+            *("site.front", "site.processors", "site.cookies", "site.contact", "site.notice"),
+            *("site.versions", "site.version", "development.mailbox"),
+            *("accounts.register", "accounts.registered", "accounts.login", "requests.new"),
+            *("requests.sent", "accounts.forgotten", "accounts.forgotten_sent"),
+        }
+    ),
+    "wrong": frozenset({"accounts.register", "accounts.login", "requests.new"}),
+    "account": frozenset(
+        {
+            *("accounts.account", "accounts.details", "accounts.email", "accounts.password"),
+            *("accounts.confirm_address", "development.mail", "development.html"),
+        }
+    ),
+    "choices": frozenset(
+        {
+            *("preferences.show", "preferences.history", "preferences.decision"),
+            *("requests.new", "requests.show", "accounts.account"),
+        }
+    ),
+    "links": frozenset(
+        {
+            *("accounts.confirm_address", "accounts.reset_password", "requests.verify_request"),
+            "requests.show",
+        }
+    ),
+    "failures": frozenset(),
+}
+PAGELESS = frozenset(
+    {
+        *("static", "site.healthz", "site.readyz", "site.security_txt", "site.change_password"),
+        *("accounts.confirm", "accounts.reset", "requests.verify"),
+    }
+)
