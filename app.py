@@ -11,7 +11,8 @@ from urllib.parse import urlsplit
 import structlog
 from flask import Flask, render_template, request
 from flask_wtf.csrf import CSRFError
-from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError, SQLAlchemyError
+from sqlalchemy.exc import TimeoutError as NoConnection
 from sqlalchemy.orm import Session
 from werkzeug.exceptions import HTTPException
 from werkzeug.middleware.proxy_fix import ProxyFix
@@ -40,7 +41,7 @@ from domain.identity import limits, signed_links
 from domain.identity.errors import TooManyTries
 from domain.identity.passwords import Passwords
 from domain.locales import DEFAULT, LOCALES
-from domain.rights import intake, requests
+from domain.rights import erasure, intake, requests
 from settings import Settings, SettingsError
 
 if TYPE_CHECKING:
@@ -174,10 +175,17 @@ def housekeeping(database: Database, at: datetime) -> None:
     with database.transaction() as session:
         refused = requests.refuse_unverified(session, at=at)
     with database.transaction() as session:
+        unconfirmed = erasure.forget_never_confirmed(session, at=at)
+    with database.transaction() as session:
         signed_links.purge(session, at=at)
         limits.purge(session, at=at)
         outbox.purge(session, at=at)
-    log.info("housekeeping", consents_expired=expired, requests_refused=refused)
+    log.info(
+        "housekeeping",
+        consents_expired=expired,
+        requests_refused=refused,
+        registrations_erased=unconfirmed,
+    )
 
 
 def _refuse_changed_notices(database: Database, settings: Settings) -> None:
@@ -217,7 +225,8 @@ def _handle_errors(app: Flask) -> None:
 
     @app.errorhandler(OperationalError)
     @app.errorhandler(InterfaceError)
-    def away(error: DBAPIError) -> tuple[str, int]:
+    @app.errorhandler(NoConnection)
+    def away(error: SQLAlchemyError) -> tuple[str, int]:
         log.error("database_away", exc_info=error)
         return _page(503)
 

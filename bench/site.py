@@ -102,6 +102,8 @@ def _served(environment: Mapping[str, str]) -> Iterator[Site]:
     try:
         _wait(server, port)
         yield Site(port, settings, database)
+    except OSError as error:
+        raise SystemExit(f"the site hung up (exit status {server.poll()})") from error
     finally:
         server.terminate()
         server.wait()

@@ -181,6 +181,14 @@ class RegisterForm(EmailMixin, DetailsForm, ConsentForm):
         __("I accept the terms of use"), [Required(__("Accept the terms to open an account"))]
     )
 
+    def __init__(self, *args: Any, **kwargs: Any):
+        super().__init__(*args, **kwargs)
+        # The summary of errors lists the fields in the order in which the page has them.
+        optional = ("phone", "address", "postal_code", "city")
+        boxes = [field.short_name for field in self.consents()]
+        for name in ("name", "email", "password", "age", *optional, *boxes, "terms"):
+            self._fields[name] = self._fields.pop(name)
+
     def validate_password(self, field: Field) -> None:
         """Refuse an easy password."""
         check_password(field, [self.name.data, self.email.data])

@@ -97,6 +97,18 @@ def of_subject(session: Session, subject_id: UUID) -> Account | None:
     return session.scalar(sa.select(Account).where(Account.subject_id == subject_id))
 
 
+def never_confirmed(session: Session, *, before: datetime, limit: int) -> list[UUID]:
+    """The subjects of accounts opened before a time, whose address nobody has confirmed."""
+    statement = (
+        sa.select(Account.subject_id)
+        .join(Subject, Subject.id == Account.subject_id)
+        .where(Subject.confirmed_at.is_(None), Account.opened_at <= before)
+        .order_by(Account.subject_id)
+        .limit(limit)
+    )
+    return list(session.scalars(statement))
+
+
 def person(session: Session, account: Account) -> Person:
     """What the person told us, opened."""
     key = _key(session, account)

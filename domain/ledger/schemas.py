@@ -75,6 +75,7 @@ _reference = _matches(r"[A-Z0-9-]{6,16}")
 _locale = _one_of("nb", "nn", "en")
 _version = _whole(1, 9999)
 _channel = _one_of("link", "account")
+_erasure_cause = _one_of("request", "replaced", "unconfirmed")
 _request_kind = _one_of("access", "erasure")
 
 _PURPOSE: dict[str, _Holds] = {"purpose": _name, "purpose_version": _version}
@@ -103,5 +104,5 @@ SCHEMAS: Mapping[str, Mapping[str, _Holds]] = {
     "request.verified": {**_REQUEST, "channel": _channel},
     "request.fulfilled": _REQUEST,
     "request.refused": {**_REQUEST, "reason": _one_of("unverified")},
-    "erasure.executed": {"cause": _one_of("request", "replaced"), "holdings": _are_names},
+    "erasure.executed": {"cause": _erasure_cause, "holdings": _are_names},
 }

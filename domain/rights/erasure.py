@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Literal
 from uuid import UUID
 
@@ -19,7 +19,10 @@ from domain.rights.models import DataSubjectRequest
 from domain.subjects import service as subjects
 from domain.subjects.errors import UnknownSubject
 
-Cause = Literal["request", "replaced"]
+Cause = Literal["request", "replaced", "unconfirmed"]
+
+# How long a registration waits for its address to be confirmed; the notice says so.
+UNCONFIRMED_FOR = timedelta(days=7)
 
 
 def fulfil(session: Session, request: DataSubjectRequest, *, at: datetime) -> None:
@@ -77,3 +80,18 @@ def forget_unconfirmed(session: Session, email: str, *, at: datetime) -> Account
         return account
     forget(session, account.subject_id, "replaced", at=at, but=("attempts",))
     return None
+
+
+def forget_never_confirmed(session: Session, *, at: datetime, limit: int = 100) -> int:
+    """Erase the registrations that nobody confirmed within seven days; return how many."""
+    waiting = accounts.never_confirmed(session, before=at - UNCONFIRMED_FOR, limit=limit)
+    forgotten = 0
+    for subject_id in waiting:
+        try:
+            subject = subjects.lock(session, subject_id)
+        except UnknownSubject:  # erased since we looked
+            continue
+        if subject.confirmed_at is None:
+            forget(session, subject_id, "unconfirmed", at=at)
+            forgotten += 1
+    return forgotten

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import timedelta
+from functools import partial
 from uuid import UUID
 
 from sqlalchemy import Table, select
@@ -53,9 +54,9 @@ def plant(session: Session) -> tuple[UUID, DataSubjectRequest]:
     access = requests.receive(session, who, RequestKind.ACCESS, channel="link", at=NOON)
     erasure = requests.receive(session, who, RequestKind.ERASURE, channel="account", at=NOON)
     requests.verify(session, erasure, channel="account", at=NOON)
-    link = {"stamp": account.stamp, "lifetime": HOUR, "at": NOON}
-    signed_links.issue(session, LinkKind.ACCESS, who, request_id=access.id, **link)
-    token = signed_links.issue(session, LinkKind.RESET, who, **link)
+    issue = partial(signed_links.issue, session, stamp=account.stamp, lifetime=HOUR, at=NOON)
+    issue(LinkKind.ACCESS, who, request_id=access.id)
+    token = issue(LinkKind.RESET, who)
     signed_links.consume(session, LinkKind.RESET, token, at=NOON)
     _messages(session, who)
     session.flush()

@@ -119,6 +119,10 @@ def _remove_all(path: Path) -> None:
     shutil.rmtree(path.parent)
 
 
+def _translate(path: Path) -> None:
+    path.with_name("en.md").write_text("# Privacy notice\n", "utf-8")
+
+
 HARM: list[tuple[str, Callable[[Path], None], str]] = [
     ("privacy/2026-11-22/nb.md", _write, "privacy/2026-11-22/nb.md"),
     ("privacy/2026-11-22/en.md", _one_byte, "privacy/2026-11-22/en.md"),
@@ -127,7 +131,7 @@ HARM: list[tuple[str, Callable[[Path], None], str]] = [
     ("privacy/2018-05-07/nb.md", _remove_all, "privacy/2018-05-07/nb.md"),
     (
         "privacy/2018-05-07/nb.md",
-        lambda path: path.with_name("en.md").write_text("Hello") and None,
+        _translate,
         "privacy/2018-05-07/en.md",
     ),
 ]

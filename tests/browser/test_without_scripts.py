@@ -1,0 +1,60 @@
+"""The account's own pages, and the language, with JavaScript off."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from tests.browser.conftest import Newcomer
+from tests.browser.steps import choose, fill, follow, open_mailed, send, sign_in
+from tests.support.browser import Browser
+from tests.support.links import NEW_EMAIL, NEW_PASSWORD
+from tests.support.mails import Mails
+from tests.support.people import INGRID, become_customer
+
+pytestmark = pytest.mark.browser
+
+
+@pytest.mark.requirement(26, 58, 89)
+def test_the_account_needs_no_scripts(
+    newcomer: Newcomer, visitor: Callable[..., Browser], mails: Mails
+) -> None:
+    """Details, password, address and language can each be changed without a script."""
+    become_customer(visitor(), mails)
+    page = newcomer(javascript=False)
+    sign_in(page)
+
+    follow(page, "/account/details")
+    fill(page, name="Ingrid Endresen", city="")
+    choose(page, "age", "13")
+    page.locator("#locale").select_option("nn")
+    send(page)
+    assert page.url.endswith("/account")
+    assert page.locator("[role=status] .success").count() == 1
+    assert "Ingrid Endresen" in page.locator("main").inner_text()
+    assert INGRID.city not in page.locator("main").inner_text()
+
+    follow(page, "/account/password")
+    fill(page, current=INGRID.password, password=NEW_PASSWORD)
+    send(page)
+    assert page.url.endswith("/account"), "this session goes on"
+
+    follow(page, "/account/email")
+    fill(page, email=NEW_EMAIL, password=NEW_PASSWORD)
+    send(page)
+    assert page.locator("[role=status] .info").count() == 1
+    open_mailed(page, mails, NEW_EMAIL)
+    assert page.locator("html").get_attribute("lang") == "nn", "the mail's language"
+    send(page)
+    fill(page, email=NEW_EMAIL, password=NEW_PASSWORD)
+    send(page)
+    assert page.url.endswith("/account")
+    assert NEW_EMAIL in page.locator("main").inner_text()
+
+    for code in ("en", "nb"):
+        with page.expect_navigation():
+            page.locator(f'.languages a[hreflang="{code}"]').click()
+        follow(page, "/preferences", within="header")
+        assert page.locator("html").get_attribute("lang") == code, "the choice is kept"
+        follow(page, "/account", within="header")
