@@ -12,7 +12,7 @@ import pytest
 from flask import Flask
 
 from settings import Settings
-from tests.support.browser import Browser
+from tests.support.browser import Browser, Page
 from tests.support.mails import Mails
 from tests.support.people import EMAIL, INGRID, ask, confirm, register, sign_in
 from tests.support.traces import Logged, traces
@@ -40,20 +40,7 @@ def test_sign_up_choose_and_leave(
     assert page.path == "/account"
     assert "Ingrid Haugland-Testesen" in page.text
 
-    page = ingrid.get("/preferences")
-    assert "You said yes" in page.text
-    assert "You said no" in page.text
-    page = ingrid.post("/preferences", {"consent-marketing": False, "consent-analytics": True})
-    assert page.status == 200
-    assert "Your choices are saved" in page.text
-    assert "You withdrew your yes" in page.text
-
-    page = ingrid.get("/preferences/history")
-    shown = [str(link["href"]) for link in page.soup.select(".history a")]
-    assert len(shown) == 4
-    page = ingrid.get(shown[-1])
-    assert page.soup.select_one(".shown input[checked]")
-
+    page = _change_of_mind(ingrid)
     page = ingrid.post("/logout", page=page)
     page = ask(ingrid, mails, "access")
     download = ingrid.press(page, page.path)
@@ -75,3 +62,21 @@ def test_sign_up_choose_and_leave(
     result = app.test_cli_runner().invoke(args=["ledger", "verify"])
     assert result.exit_code == 0, result.output
     assert traces(app, settings, log=str(logged)) == []
+
+
+def _change_of_mind(ingrid: Browser) -> Page:
+    """Withdraw one consent, give the other, and look at the oldest decision as it was shown."""
+    page = ingrid.get("/preferences")
+    assert "You said yes" in page.text
+    assert "You said no" in page.text
+    page = ingrid.post("/preferences", {"consent-marketing": False, "consent-analytics": True})
+    assert page.status == 200
+    assert "Your choices are saved" in page.text
+    assert "You withdrew your yes" in page.text
+
+    page = ingrid.get("/preferences/history")
+    shown = [str(link["href"]) for link in page.soup.select(".history a")]
+    assert len(shown) == 4
+    page = ingrid.get(shown[-1])
+    assert page.soup.select_one(".shown input[checked]")
+    return page
