@@ -9,9 +9,16 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 import structlog
-from flask import Flask, render_template, request
+from flask import Flask, redirect, render_template, request, url_for
+from flask.typing import ResponseReturnValue
 from flask_wtf.csrf import CSRFError
-from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError, SQLAlchemyError
+from sqlalchemy.exc import (
+    DBAPIError,
+    InterfaceError,
+    NoResultFound,
+    OperationalError,
+    SQLAlchemyError,
+)
 from sqlalchemy.exc import TimeoutError as NoConnection
 from sqlalchemy.orm import Session
 from werkzeug.exceptions import HTTPException
@@ -42,6 +49,7 @@ from domain.identity.errors import TooManyTries
 from domain.identity.passwords import Passwords
 from domain.locales import DEFAULT, LOCALES
 from domain.rights import erasure, intake, requests
+from domain.subjects.errors import UnknownSubject
 from settings import Settings, SettingsError
 
 if TYPE_CHECKING:
@@ -180,6 +188,7 @@ def housekeeping(database: Database, at: datetime) -> None:
         signed_links.purge(session, at=at)
         limits.purge(session, at=at)
         outbox.purge(session, at=at)
+    database.scrub()
     log.info(
         "housekeeping",
         consents_expired=expired,
@@ -222,6 +231,14 @@ def _handle_errors(app: Flask) -> None:
         seconds = max(1, int((error.retry_at - extensions.now()).total_seconds()) + 1)
         page, code = _page(429, retry_at=error.retry_at)
         return page, code, {"Retry-After": str(seconds)}
+
+    @app.errorhandler(UnknownSubject)
+    @app.errorhandler(NoResultFound)
+    def erased(error: Exception) -> ResponseReturnValue:
+        """The account went in another window since this request began: nobody is signed in."""
+        log.info("account_gone", exc_info=error)
+        extensions.sign_out()
+        return redirect(url_for("accounts.login"), code=303)
 
     @app.errorhandler(OperationalError)
     @app.errorhandler(InterfaceError)

@@ -98,10 +98,14 @@ def client_ip() -> str:
 def locale() -> str:
     """The reader's language: asked for, remembered, the account's, the browser's, bokmål."""
     if "locale" not in g:
-        chosen = (request.args.get("lang"), request.cookies.get(LANGUAGE_COOKIE), _account_locale())
-        known = [one for one in chosen if one in LOCALES]
-        g.locale = known[0] if known else _browser_locale()
+        asked = request.args.get("lang")
+        g.locale = asked if asked in LOCALES else _language_without_asking()
     return cast(str, g.locale)
+
+
+def _language_without_asking() -> str:
+    chosen = (request.cookies.get(LANGUAGE_COOKIE), _account_locale())
+    return next((one for one in chosen if one in LOCALES), None) or _browser_locale()
 
 
 def _account_locale() -> str | None:
@@ -117,9 +121,11 @@ def _browser_locale() -> str:
 
 
 def language_url(code: str) -> str:
-    """This page in another language. A page that a form was posted to is asked for anew."""
-    arguments = {**request.args.to_dict(), "lang": code}
-    return f"{request.path}?{urlencode(arguments)}"
+    """This page in another language. Of what else stood in the address only a word of ours is
+    kept: nothing that a stranger wrote there gets into the page."""
+    kind = request.args.get("kind")
+    known = {"kind": kind} if kind in ("access", "erasure") else {}
+    return f"?{urlencode({**known, 'lang': code})}"
 
 
 def day(value: date) -> str:
@@ -169,16 +175,23 @@ def load_user(account_id: str) -> SignedIn | None:
     began, seen = _whole("began"), _whole("seen")
     too_long = at - began > site.absolute_timeout.total_seconds()
     if too_long or at - seen > site.idle_timeout.total_seconds():
-        cookie.clear()
+        _forget_who()
         return None
     with reading() as session:
         account = accounts.get(session, UUID(account_id))
     if account is None or account.stamp != cookie.get("stamp"):
-        cookie.clear()
+        _forget_who()
         return None
     if at - seen > 60:  # once a minute is exact enough, and spares a cookie on each page
         cookie["seen"] = at
     return SignedIn(account_id, account.subject_id, account.stamp, account.locale)
+
+
+def _forget_who() -> None:
+    """Forget who was signed in, and nothing else: a kept link and the token of the page that is
+    being made outlive a session that timed out."""
+    for name in ("_user_id", "_fresh", "_id", "stamp", "began", "seen"):
+        cookie.pop(name, None)
 
 
 def _whole(name: str) -> int:
@@ -200,8 +213,9 @@ def init(app: Flask, parts: dict[str, Any]) -> None:
 
 
 def _remember_language(response: Response) -> Response:
+    # Not where the reader would have got that language anyway, as by most links in mails.
     chosen = request.args.get("lang")
-    if chosen in LOCALES and request.cookies.get(LANGUAGE_COOKIE) != chosen:
+    if chosen in LOCALES and _language_without_asking() != chosen:
         response.set_cookie(
             LANGUAGE_COOKIE,
             chosen,
@@ -227,12 +241,14 @@ def wants_next() -> str | None:
 
 
 def reauthenticate(password: str) -> Account | None:
-    """The signed-in account if this is its password. Counts as a try to sign in.
+    """The signed-in account if this is its password. Raises TooManyTries."""
+    return prove(UUID(current_user.id), password)
 
-    Raises TooManyTries.
-    """
+
+def prove(account_id: UUID, password: str) -> Account | None:
+    """The account if this is its password. Counts as a try to sign in. Raises TooManyTries."""
     with reading() as session:
-        account = accounts.get(session, UUID(current_user.id))
+        account = accounts.get(session, account_id)
         email = accounts.person(session, account).email if account else None
     with transaction() as session:
         limits.spend(session, LimitKind.SIGN_IN, address=email, ip=client_ip(), at=now())

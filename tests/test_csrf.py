@@ -64,7 +64,7 @@ def _answer(browser: Browser, address: str, token: str | None) -> str:
     forms = [form for form in page.forms() if not form.get("action")]
     data = _filled(forms[0]) if forms else {}
     sent = browser.send(address, data if token is None else {**data, "csrf_token": token})
-    if sent.status == 403:
+    if sent.status == 403 or sent.status == page.status == 404:
         return "refused"
     if sent.status == 422:
         assert forms, f"{address} answers with a form that it did not show before"

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
+import secrets
+
 from flask import flash, redirect, url_for
+from flask import session as cookie
 from flask.typing import ResponseReturnValue
 from flask_babel import gettext as _
 from sqlalchemy.orm import Session
@@ -10,13 +14,17 @@ from sqlalchemy.orm import Session
 import extensions
 import link_session
 from blueprints.accounts import bp
+from blueprints.accounts.forms import PasswordProofForm
+from domain.consent import decisions
+from domain.consent.purposes import purposes
 from domain.delivery import outbox
 from domain.identity import accounts, signed_links
 from domain.identity.errors import AddressTaken, BadLink, ExpiredLink
+from domain.identity.models import SignedLink
 from domain.identity.signed_links import LinkKind
 from domain.rights import erasure
-from extensions import now, reading, transaction
-from forms import EmptyForm
+from extensions import current_user, keeps_typed, locale, now, reading, transaction
+from forms import EmptyForm, SiteForm
 
 KINDS = (LinkKind.CONFIRM, LinkKind.NEW_ADDRESS)
 # Where to ask for a new link when one is too old.
@@ -29,16 +37,31 @@ def confirm(token: str) -> ResponseReturnValue:
     return link_session.keep("confirm", token, "accounts.confirm_address")
 
 
+def remember(token: str) -> None:
+    """Let this browser, which registered, confirm with one button."""
+    cookie["registered"] = _hash(token)
+
+
 @bp.route("/confirm", methods=["GET", "POST"])
+@keeps_typed
 def confirm_address() -> ResponseReturnValue:
-    """Show a button, and confirm the address when it is pressed."""
-    form = EmptyForm()
+    """Show a button, and confirm the address when it is pressed.
+
+    Anyone can register anyone's address, or ask for it as their own new one. So who comes by
+    another browser than asked, where they are not signed in, also gives the account's password:
+    nobody confirms a stranger's account, or a stranger's choices, by following a mail.
+    """
     token = link_session.kept("confirm")
     try:
-        if not form.validate_on_submit():
-            with reading() as session:
-                link = link_session.look(session, KINDS, token, at=now())
-            return link_session.page("accounts/confirm.html", form=form, kind=link.kind)
+        with reading() as session:
+            link = link_session.look(session, KINDS, token, at=now())
+            choices = _choices(session, link)
+        form = EmptyForm() if _asked_here(link, token) else PasswordProofForm()
+        if not form.validate_on_submit() or not _proved(form, link):
+            page = link_session.page(
+                "accounts/confirm.html", form=form, kind=link.kind, choices=choices
+            )
+            return page, 422 if form.errors else 200
         with transaction() as session:
             _confirm(session, token)
     except ExpiredLink as error:
@@ -48,6 +71,40 @@ def confirm_address() -> ResponseReturnValue:
     extensions.sign_out()
     flash(_("Your e-mail address is confirmed. You can sign in."), "success")
     return redirect(url_for("accounts.login"), code=303)
+
+
+def _asked_here(link: SignedLink, token: str) -> bool:
+    """Whether this browser registered, or is signed in as who asked for the new address."""
+    if link.kind == LinkKind.CONFIRM:
+        return secrets.compare_digest(str(cookie.get("registered")), _hash(token))
+    return bool(current_user.is_authenticated and current_user.subject_id == link.subject_id)
+
+
+def _proved(form: SiteForm, link: SignedLink) -> bool:
+    """Whether the password, where it is asked for, is the account's. Raises TooManyTries."""
+    if not isinstance(form, PasswordProofForm):
+        return True
+    with reading() as session:
+        account = accounts.of_subject(session, link.subject_id)
+    if account is not None and extensions.prove(account.id, form.password.data) is not None:
+        return True
+    form.password.errors = [_("This is not the account's password")]
+    return False
+
+
+def _choices(session: Session, link: SignedLink) -> list[tuple[str, bool]]:
+    """What was chosen at registration, and takes effect by confirming."""
+    register = purposes(session)
+    current = decisions.current(session, link.subject_id, at=now())
+    return [
+        (register.purposes[purpose_id].text[locale()].name, decision.state.permits)
+        for purpose_id, decision in current.items()
+        if decision is not None
+    ]
+
+
+def _hash(token: str) -> str:
+    return hashlib.sha256(token.encode()).hexdigest()
 
 
 def _confirm(session: Session, token: str) -> None:

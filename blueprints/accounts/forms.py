@@ -211,14 +211,18 @@ class AddressForm(EmailMixin, SiteForm):
     email = _email_field()
 
 
-class NewAddressForm(AddressForm):
-    """A new address; the password shows that it is you (requirement 58)."""
+class PasswordProofForm(SiteForm):
+    """The password shows that it is you."""
 
     password = PasswordField(
         __("Your password"),
         [Required(__("Enter your password"))],
         render_kw={"autocomplete": "current-password"},
     )
+
+
+class NewAddressForm(AddressForm, PasswordProofForm):
+    """A new address; the password shows that it is you (requirement 58)."""
 
 
 class ResetForm(SiteForm):

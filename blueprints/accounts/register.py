@@ -15,7 +15,7 @@ from flask.typing import ResponseReturnValue
 from flask_babel import gettext as _
 from sqlalchemy.orm import Session
 
-from blueprints.accounts import bp
+from blueprints.accounts import bp, confirmation
 from blueprints.accounts.forms import RegisterForm, signed_in
 from domain.consent import decisions, notices, presentations
 from domain.consent.errors import StalePresentation
@@ -52,7 +52,7 @@ def register() -> ResponseReturnValue:
         document = presentations.current(session, "register", locale(), at=at)
         fresh = presentations.token(session, document, at=at)
     form = RegisterForm.showing(document.content)
-    if request.method == "GET":
+    if request.method != "POST":
         return show(form, document, fresh)
     valid = form.validate()
     try:
@@ -67,7 +67,8 @@ def register() -> ResponseReturnValue:
         limits.spend(session, LimitKind.MAIL, address=form.email.data, ip=client_ip(), at=at)
     password_hash = passwords().hash(form.password.data)
     with transaction() as session:
-        open_account(session, form, password_hash, shown, at=at)
+        token = open_account(session, form, password_hash, shown, at=at)
+    confirmation.remember(token)
     return redirect(url_for("accounts.registered"), code=303)
 
 
@@ -89,8 +90,9 @@ def show(form: RegisterForm, document: Document, token: str) -> str:
 
 def open_account(
     session: Session, form: RegisterForm, password_hash: str, shown: Shown, *, at: datetime
-) -> None:
-    """Everything that registration makes, in the caller's transaction.
+) -> str:
+    """Everything that registration makes, in the caller's transaction; return the token of the
+    link that was mailed, or one that opens nothing.
 
     A known address takes the same work, undone at its end, so that the time tells nothing
     (requirement 64); its owner gets a mail that says so. A registration that nobody confirmed
@@ -105,11 +107,12 @@ def open_account(
             continue  # somebody was quicker by a moment: nobody confirmed theirs yet
     undone = session.begin_nested()
     stranger = replace(person, email=f"{secrets.token_hex(16)}@unused.example")
-    _open(session, stranger, form, password_hash, shown, at=at)
+    nothing = _open(session, stranger, form, password_hash, shown, at=at)
     undone.rollback()
     owner = accounts.person(session, known)
     letter = {"to": owner.email, "name": owner.name, "locale": known.locale}
     outbox.post(session, "mail.already_registered", letter, at=at, about=known.subject_id)
+    return nothing
 
 
 def _open(
@@ -120,8 +123,9 @@ def _open(
     shown: Shown,
     *,
     at: datetime,
-) -> None:
-    terms = notices.in_force(session, "terms", locale(), on=local_day(at))
+) -> str:
+    # The terms that the form linked to: they may have changed since, at midnight.
+    terms = notices.in_force(session, "terms", locale(), on=local_day(shown.served_at))
     account = accounts.register(
         session,
         person,
@@ -142,6 +146,7 @@ def _open(
     )
     letter = {"to": person.email, "name": person.name, "locale": locale(), "token": token}
     outbox.post(session, "mail.confirm", letter, at=at, about=account.subject_id)
+    return token
 
 
 def _old_enough(form: RegisterForm) -> bool:

@@ -160,6 +160,7 @@ def _erase(asked: DataSubjectRequest) -> ResponseReturnValue:
             taken = requests.take(session, asked.id)
             if taken is not None:
                 erasure.fulfil(session, taken, at=now())
+        extensions.database().scrub()
     except NotVerified:
         pass  # pressed twice: the first time did it, and the page says so
     extensions.sign_out()

@@ -49,7 +49,8 @@ def inventory(*, secure: bool, idle: timedelta, absolute: timedelta) -> tuple[Co
         Cookie(
             name=LANGUAGE_COOKIE,
             purpose=_(
-                "Remembers the language you chose. It is set only when you choose a language."
+                "Remembers the language you chose. It is set when you choose a language, also by "
+                "a link in an e-mail, and only if you would have got another one without it."
             ),
             lifetime=_("One year."),
             necessary=_("Without it the page would go back to another language than you chose."),

@@ -24,6 +24,7 @@ from domain.consent.purposes import Purpose, purposes
 from domain.dates import months_later, parse_timestamp, timestamp
 from domain.ledger.entry import Entry
 from domain.subjects import service as subjects
+from domain.subjects.errors import UnknownSubject
 from domain.subjects.models import EntryLink
 
 
@@ -142,7 +143,10 @@ def expire_due(session: Session, *, at: datetime, limit: int = 500) -> int:
     ).all()
     expired = 0
     for subject_id, purpose_id in due:
-        subjects.lock(session, subject_id)
+        try:
+            subjects.lock(session, subject_id)
+        except UnknownSubject:  # erased since we looked
+            continue
         row = session.get(CurrentDecision, (subject_id, purpose_id), populate_existing=True)
         # Between the query and the lock the person may have renewed or withdrawn.
         if row and DecisionState(row.state).permits and row.expires_at and row.expires_at <= at:

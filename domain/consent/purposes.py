@@ -7,7 +7,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
@@ -95,13 +95,15 @@ class Surface:
 
 @dataclass(frozen=True)
 class PurposeRegister:
-    """Everything in `content/` that a decision depends on."""
+    """Everything in `content/` that a decision depends on. `numbers` are those that its words
+    speak of."""
 
     purposes: Mapping[str, Purpose]
     surfaces: Mapping[str, Surface]
     operator: Operator
     processors: tuple[Processor, ...]
     marketing_age: int = 15
+    numbers: Mapping[str, int] = field(default_factory=dict)
 
     def __iter__(self) -> Iterator[Purpose]:
         return iter(self.purposes.values())
@@ -149,7 +151,14 @@ def load(content: Path, *, marketing_age: int = 15) -> PurposeRegister:
         name: _surface(values, f"{path} {name}")
         for name, values in _named(document, "surface", path).items()
     }
-    return PurposeRegister(found, surfaces, load_operator(content), processors, marketing_age)
+    return PurposeRegister(
+        purposes=found,
+        surfaces=surfaces,
+        operator=load_operator(content),
+        processors=processors,
+        marketing_age=marketing_age,
+        numbers=document.get("numbers", {}),
+    )
 
 
 def _named(document: Mapping[str, Any], kind: str, path: Path) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from sqlalchemy import Select, select
 from sqlalchemy.orm import Session
 
 from domain.delivery.models import OutboxMessage
-from domain.delivery.outbox import DEAD, QUEUED, SENT
+from domain.delivery.outbox import DEAD, LAST_MAIL, QUEUED, SENT
 
 # Longer than the slowest exchange with a mail server (see transports.TIMEOUT).
 LEASE = timedelta(minutes=5)
@@ -113,6 +113,9 @@ def bury(session: Session, lease: Lease, failure: str, *, at: datetime) -> bool:
 
 
 def _bury(row: OutboxMessage, failure: str, at: datetime) -> None:
+    if row.kind == LAST_MAIL:  # the address was kept for this mail only
+        finish(row, DEAD, at=at, failure=failure)
+        return
     row.state, row.failure, row.closed_at, row.leased_until = DEAD, failure, at, None
 
 

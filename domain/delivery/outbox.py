@@ -23,6 +23,9 @@ from domain.keys import Keyring, SecretError, keyring
 
 QUEUED, SENT, DEAD, DROPPED = STATES = ("queued", "sent", "dead", "dropped")
 MAIL, INTAKE = "mail.", "intake."
+# After this one nothing may be left of a person: not in a developer's folder, and not here when
+# it cannot be delivered.
+LAST_MAIL = "mail.erasure_done"
 # How long a closed message stays for the operator to look into.
 KEPT = timedelta(days=30)
 # RFC 2606: what stands on the right of a Message-ID where no domain was given (in tests).

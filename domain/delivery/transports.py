@@ -18,13 +18,12 @@ from urllib.parse import SplitResult, parse_qs, unquote, urlsplit
 from uuid import uuid4
 
 from domain.delivery.errors import BadMailUrl, Refused, TransportError, TryLater
+from domain.delivery.outbox import LAST_MAIL
 
 # For each exchange with the server; the dozen exchanges of a mail fit in a lease.
 TIMEOUT = 20.0
 # What stdlib folds at 78 columns breaks long addresses in headers (RFC 5322 allows 998).
 POLICY = SMTP.clone(max_line_length=998)
-# After this one nothing but itself may be left of a person, not even in a developer's folder.
-_LAST_MAIL = "mail.erasure_done"
 _TLS = ("required", "optional", "none")
 _FORMS = (
     "folder:<path>, smtp://[user:password@]host[:port][?tls=required|optional|none] or smtps://…"
@@ -47,7 +46,7 @@ class FolderTransport:
     def send(self, mail: EmailMessage, *, kind: str) -> None:
         """Write the mail whole or not at all, readable by nobody else."""
         self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
-        if kind == _LAST_MAIL:
+        if kind == LAST_MAIL:
             self._remove_all_to(recipients(mail))
         name = f"{datetime.now(UTC):%Y%m%dT%H%M%S%fZ}-{uuid4().hex}.eml"
         draft = self.path / f".{name}"

@@ -5,6 +5,7 @@ Each has a reference that the person is told, a state, and a date by which it mu
 
 from __future__ import annotations
 
+import re
 import secrets
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -28,6 +29,7 @@ Channel = Literal["link", "account"]
 UNVERIFIED_FOR = timedelta(days=7)
 # No vowels and nothing that reads like something else: people say it on the telephone.
 _ALPHABET = "23456789BCDFGHJKMNPQRSTVWXZ"
+_REFERENCE = re.compile(f"[{_ALPHABET}]{{4}}-[{_ALPHABET}]{{4}}")
 
 
 class RequestKind(StrEnum):
@@ -149,6 +151,8 @@ def of_subject(session: Session, subject_id: UUID) -> list[DataSubjectRequest]:
 
 def by_reference(session: Session, reference: str) -> DataSubjectRequest | None:
     """The request with this reference, whoever it is about."""
+    if not _REFERENCE.fullmatch(reference):
+        return None
     return session.scalar(
         select(DataSubjectRequest).where(DataSubjectRequest.reference == reference)
     )

@@ -17,10 +17,12 @@ class Subject(Base):
     `confirmed_at` is when the address was confirmed; `declared_age` is the age in years that
     the person said to have reached (13 or 15 by default). They stand here because identity
     learns them and consent asks for them, and neither knows the other.
-    `linked` counts the entries linked so far and serialises what happens to one person.
+    `linked` counts the entries linked so far and serialises what happens to one person; the
+    database refuses to let it fall (domain/ledger/guards.py).
     """
 
     __tablename__ = "subject"
+    __table_args__ = {"sqlite_with_rowid": False}  # noqa: RUF012 - SQLAlchemy's own protocol
 
     id: Mapped[UUID] = mapped_column(primary_key=True)
     wrapped_key: Mapped[bytes] = mapped_column(LargeBinary)
@@ -32,11 +34,12 @@ class Subject(Base):
 
 class EntryLink(Base):
     """Who an entry is about. `ordinal` counts from 1 within the subject: the order in which
-    things happened to this person, whatever the clock said."""
+    things happened to this person, whatever the clock said. A link goes with its subject and
+    not before."""
 
     __tablename__ = "entry_link"
     __table_args__ = (UniqueConstraint("subject_id", "ordinal"), {"sqlite_with_rowid": False})
 
     entry_id: Mapped[str] = mapped_column(ForeignKey("ledger_entry.id"), primary_key=True)
-    subject_id: Mapped[UUID] = mapped_column(ForeignKey("subject.id"))
+    subject_id: Mapped[UUID] = mapped_column(ForeignKey("subject.id", ondelete="CASCADE"))
     ordinal: Mapped[int]

@@ -104,13 +104,12 @@ def unwrap(session: Session, subject_id: UUID, wrapped_key: bytes) -> bytes:
 
 
 def forget(session: Session, subject_id: UUID) -> None:
-    """Delete links and key: what the ledger says stays, about nobody.
+    """Delete the key, and the links with it: what the ledger says stays, about nobody.
 
     Fails with IntegrityError while a row elsewhere still points at the subject: erasure that
     would leave something behind is refused. Raises UnknownSubject.
     """
     lock(session, subject_id)
-    session.execute(delete(EntryLink).where(EntryLink.subject_id == subject_id))
     session.execute(delete(Subject).where(Subject.id == subject_id))
 
 

@@ -21,12 +21,15 @@ GUARDED = {
     "ledger_entry": Rule(keys=(("id",),)),
     "presentation": Rule(keys=(("hash",),)),
     "notice_version": Rule(keys=(("kind", "effective_on", "locale"),)),
-    "entry_link": Rule(keys=(("entry_id",), ("subject_id", "ordinal")), deletable=True),
+    "entry_link": Rule(
+        keys=(("entry_id",), ("subject_id", "ordinal")), parent=("subject_id", "subject")
+    ),
+    "subject": Rule(keys=(("id",),), counter="linked"),
 }
 
 
 def upgrade() -> None:
-    """Make the tables, then the guards of those that are never changed."""
+    """Make the tables, then the guards of what was recorded."""
     _ledger()
     _subjects()
     _consent()
@@ -68,6 +71,7 @@ def _subjects() -> None:
         sa.Column("declared_age", sa.Integer(), nullable=True),
         sa.Column("linked", sa.Integer(), nullable=False),
         sa.PrimaryKeyConstraint("id", name="pk_subject"),
+        sqlite_with_rowid=False,
     )
     op.create_table(
         "entry_link",
@@ -78,7 +82,10 @@ def _subjects() -> None:
             ["entry_id"], ["ledger_entry.id"], name="fk_entry_link_entry_id_ledger_entry"
         ),
         sa.ForeignKeyConstraint(
-            ["subject_id"], ["subject.id"], name="fk_entry_link_subject_id_subject"
+            ["subject_id"],
+            ["subject.id"],
+            name="fk_entry_link_subject_id_subject",
+            ondelete="CASCADE",
         ),
         sa.PrimaryKeyConstraint("entry_id", name="pk_entry_link"),
         sa.UniqueConstraint("subject_id", "ordinal", name="uq_entry_link_subject_id"),

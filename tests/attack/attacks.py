@@ -1,4 +1,4 @@
-"""The table of attacks: statements that must not change what was recorded."""
+"""The table of attacks: statements that must not change or hide what was recorded."""
 
 from __future__ import annotations
 
@@ -99,8 +99,37 @@ def on_postgresql(table: str) -> list[str]:
     ]
 
 
+# A decision is hidden where its link goes and the person's counter goes back with it.
+_SUBJECTS = (
+    "SELECT id, wrapped_key, opened_at, confirmed_at, declared_age, 0 FROM subject WHERE true"
+)
+HIDING = [
+    "DELETE FROM entry_link",
+    "DELETE FROM entry_link WHERE ordinal = 2",
+    "DELETE FROM entry_link WHERE subject_id IN (SELECT id FROM subject)",
+    "WITH newest AS (SELECT max(ordinal) AS n FROM entry_link)"
+    " DELETE FROM entry_link WHERE ordinal = (SELECT n FROM newest)",
+    "UPDATE subject SET linked = linked - 1",
+    "UPDATE subject SET declared_age = 15, linked = 0",
+    "UPDATE subject SET linked = '1'",
+    "UPDATE subject SET id = '00000000000000000000000000000000'",
+    f"INSERT INTO subject {_SUBJECTS}",
+    f"INSERT INTO subject {_SUBJECTS} ON CONFLICT (id) DO UPDATE SET linked = excluded.linked",
+]
 AROUND = {
     "sqlite": [
+        *HIDING,
+        f"INSERT OR REPLACE INTO subject {_SUBJECTS}",
+        f"REPLACE INTO subject {_SUBJECTS}",
+        "UPDATE OR REPLACE subject SET linked = 1",
+        "UPDATE OR IGNORE subject SET linked = 1",
+        "INSERT INTO subject (rowid) VALUES (1)",
+        "DROP TRIGGER entry_link_no_delete",
+        "DROP TRIGGER subject_no_lowering",
+        "CREATE TEMP TRIGGER other BEFORE DELETE ON entry_link BEGIN SELECT RAISE(IGNORE); END",
+        "CREATE TEMP TABLE subject (id)",
+        "CREATE TEMP VIEW subject AS SELECT 1",
+        "PRAGMA defer_foreign_keys=ON",
         "PRAGMA writable_schema=ON",
         "PRAGMA WRITABLE_SCHEMA=1",
         "PRAGMA main.writable_schema(1)",
@@ -131,6 +160,20 @@ AROUND = {
         "DELETE FROM alembic_version",
     ],
     "postgresql": [
+        *HIDING,
+        "MERGE INTO entry_link AS l USING subject AS s ON l.subject_id = s.id"
+        " WHEN MATCHED THEN DELETE",
+        "MERGE INTO subject AS s USING entry_link AS l ON l.subject_id = s.id AND l.ordinal = 2"
+        " WHEN MATCHED THEN UPDATE SET linked = l.ordinal - 1",
+        "DO $$ BEGIN DELETE FROM entry_link; END $$",
+        "TRUNCATE subject CASCADE",
+        "ALTER TABLE entry_link DISABLE TRIGGER USER",
+        "ALTER TABLE subject DISABLE TRIGGER USER",
+        "DROP TRIGGER entry_link_no_delete ON entry_link",
+        "DROP TRIGGER subject_no_lowering ON subject",
+        "CREATE OR REPLACE FUNCTION refuse_parting() RETURNS trigger LANGUAGE plpgsql"
+        " AS $$ BEGIN RETURN OLD; END $$",
+        "GRANT DELETE ON entry_link TO CURRENT_USER; DELETE FROM entry_link",
         "SET session_replication_role = replica",
         "SELECT set_config('session_replication_role', 'replica', false)",
         "CREATE OR REPLACE FUNCTION refuse_change() RETURNS trigger LANGUAGE plpgsql"
@@ -175,5 +218,4 @@ OWNER_ATTACKS = [
     if attack.startswith(_OWNERS)
     and not any(free in attack for free in ("alembic", "sqlite_", "pg_", "_pending", "WHERE false"))
     and "LOCK" not in attack
-    and attack != "TRUNCATE entry_link"
 ]

@@ -12,10 +12,10 @@ from domain.consent.models import NoticeVersion, Presentation
 from domain.ledger import verify as ledger
 from domain.ledger.models import LedgerEntry, LedgerPending
 from domain.subjects import verify as subjects
-from domain.subjects.models import EntryLink
+from domain.subjects.models import EntryLink, Subject
 
 CHECKS = (*ledger.CHECKS, *subjects.CHECKS)
-TABLES = (LedgerEntry, LedgerPending, Presentation, NoticeVersion, EntryLink)
+TABLES = (LedgerEntry, LedgerPending, Presentation, NoticeVersion, EntryLink, Subject)
 EXPIRED = {"purpose": "marketing", "purpose_version": 1}
 Contents = dict[str, list[tuple[object, ...]]]
 

@@ -36,6 +36,8 @@ GUARDED = (
 NOT_ALLOWED = (
     r"not authorized|authorization denied|permission denied|must be (owner|superuser)"
     r"|sqlite_master may not be modified|has this key already|duplicate key value|column.*rowid"
+    # Rows that the application may change or lose, but not so: the triggers refuse it.
+    r"|entry_link refuses DELETE|subject refuses UPDATE"
 )
 
 
@@ -84,14 +86,15 @@ def test_replacing_is_refused_where_recursive_triggers_are_off(
     assert contents(database) == recorded
 
 
-@pytest.mark.parametrize("table", [*INSERT_ONLY, "entry_link"])
+@pytest.mark.parametrize("table", [*INSERT_ONLY, "entry_link", "subject"])
 @pytest.mark.parametrize("backend", ["sqlite"], indirect=True)
 def test_a_blob_cannot_be_opened_for_writing(
     owner: Database, recorded: Contents, table: str
 ) -> None:
     """Incremental I/O asks neither triggers nor authorizer, but it needs a rowid, and these
     tables have none."""
-    column = KEY_AND_CONTENT.get(table, ("", "entry_id"))[1]
+    others = {"entry_link": "entry_id", "subject": "wrapped_key"}
+    column = others[table] if table in others else KEY_AND_CONTENT[table][1]
     connection = owner.engine.raw_connection()
     driver: Any = connection.driver_connection
     with pytest.raises(sqlite3.OperationalError, match="without rowid"):
@@ -99,7 +102,7 @@ def test_a_blob_cannot_be_opened_for_writing(
     connection.close()
 
 
-@pytest.mark.parametrize("table", INSERT_ONLY)
+@pytest.mark.parametrize("table", [*INSERT_ONLY, "entry_link"])
 @pytest.mark.parametrize("backend", ["postgresql"], indirect=True)
 def test_a_superuser_in_replica_mode_is_refused(
     database: Database,
@@ -134,6 +137,21 @@ def test_ordinary_writing_works(database: Database, recorded: Contents) -> None:
     with database.reading() as session:
         assert first_violation(session, CHECKS) is None
     assert len(contents(database)["ledger_entry"]) == len(recorded["ledger_entry"]) + 1
+
+
+@pytest.mark.requirement(50)
+def test_links_go_with_their_person(database: Database, recorded: Contents) -> None:
+    """Erasure is the one way, and it is open to the application; nobody else's links go."""
+    with database.transaction() as session:
+        subject = service.open_subject(session, at=NOON)
+        kept = service.record(session, subject.id, "consent.expired", EXPIRED, at=NOON)
+    attacked(database, "DELETE FROM subject WHERE linked = 2")
+    left = contents(database)
+    assert [row[0] for row in left["entry_link"]] == [kept]
+    assert [row[0] for row in left["subject"]] == [subject.id]
+    assert set(left["ledger_entry"]) > set(recorded["ledger_entry"])
+    with database.reading() as session:
+        assert first_violation(session, CHECKS) is None
 
 
 def test_reading_cannot_write(database: Database) -> None:

@@ -15,8 +15,10 @@ from domain.ledger import guards
 from domain.ledger.entry import Entry, decode
 from domain.ledger.models import LedgerEntry
 from domain.ledger.verify import first_violation
-from domain.subjects.models import EntryLink
-from tests.attack.ledgers import CHECKS, Contents, attacked
+from domain.subjects import service
+from domain.subjects.models import EntryLink, Subject
+from tests.attack.ledgers import CHECKS, EXPIRED, Contents, attacked
+from tests.support import NOON
 
 pytestmark = pytest.mark.requirement(49)
 
@@ -48,7 +50,7 @@ def tampered(owner: Database) -> Callable[..., None]:
 
 
 def triggers() -> list[tuple[str, str]]:
-    verbs = ("update", "delete", "truncate", "replace")
+    verbs = ("update", "delete", "truncate", "replace", "lowering")
     return [(table, f"{table}_no_{verb}") for table in guards.RULES for verb in verbs]
 
 
@@ -146,8 +148,43 @@ def test_an_entry_with_the_tag_of_another_is_found(
     assert f"entry {entry.id}" in found(database)
 
 
+@pytest.mark.parametrize("ordinal", [1, 2, 3])
+def test_a_link_that_was_taken_away_is_found(
+    database: Database, tampered: Callable[..., None], entry: Entry, ordinal: int
+) -> None:
+    """Invariant 16: the first, one between, and the last."""
+    with database.transaction() as session:
+        who = session.scalars(select(Subject.id)).one()
+        service.record(session, who, "consent.expired", EXPIRED, at=NOON)
+    tampered("DELETE FROM entry_link WHERE ordinal = :n", values={"n": ordinal})
+    assert found(database).startswith("invariant 16")
+
+
+def test_links_that_changed_hands_are_found(
+    database: Database, tampered: Callable[..., None], entry: Entry
+) -> None:
+    """Invariant 9: what one person decided is moved to another."""
+    with database.transaction() as session:
+        service.open_subject(session, at=NOON)
+    tampered("UPDATE entry_link SET subject_id = (SELECT id FROM subject WHERE id <> subject_id)")
+    assert found(database).startswith("invariant 9")
+    assert found(database).endswith("not tagged with the key of the subject it is linked to")
+
+
 GUARD_ATTACKS = [
     ("sqlite", ["DROP TRIGGER ledger_entry_no_update"]),
+    ("sqlite", ["DROP TRIGGER entry_link_no_delete"]),
+    ("sqlite", ["DROP TRIGGER subject_no_lowering"]),
+    ("postgresql", ["DROP TRIGGER entry_link_no_delete ON entry_link"]),
+    ("postgresql", ["DROP TRIGGER subject_no_lowering ON subject"]),
+    ("postgresql", ["ALTER TABLE entry_link DISABLE TRIGGER entry_link_no_delete"]),
+    (
+        "postgresql",
+        [
+            "CREATE OR REPLACE FUNCTION refuse_parting() RETURNS trigger LANGUAGE plpgsql"
+            " AS $$ BEGIN RETURN OLD; END $$"
+        ],
+    ),
     ("sqlite", ["DROP TRIGGER presentation_no_replace"]),
     (
         "sqlite",

@@ -23,6 +23,7 @@ from tests.support.people import (
     Guest,
     become_customer,
     confirm,
+    press_confirm,
     register,
     sign_in,
 )
@@ -208,7 +209,7 @@ def test_a_new_address_is_confirmed_at_the_new_one_and_told_to_the_old_one(
     assert "/confirm/" not in text(asked[0])
     assert sign_in(visitor()).path == "/account"
     other = visitor(locale="en")
-    assert other.press(other.get(link), "/confirm").path == "/login"
+    assert press_confirm(other, other.get(link)).path == "/login"
     assert len(mails.to(EMAIL)) == before + 2
     assert browser.get("/account").path.startswith("/login")
     assert sign_in(visitor()).status == 422
@@ -225,11 +226,11 @@ def test_an_address_that_somebody_has_is_not_taken_and_not_told(
     browser = visitor(locale="en")
     become_customer(browser, mails)
     assert WAYS["new_address"].ask(browser).path == "/account"
-    before = contents(database, but=("outbox_message",))
+    before = contents(database, but=("outbox_message", TRIES))
     other = visitor(locale="en")
-    page = other.press(other.get(link_in(mails.last(NEW_EMAIL))), "/confirm")
+    page = press_confirm(other, other.get(link_in(mails.last(NEW_EMAIL))))
     assert page.status == 404
-    assert contents(database, but=("outbox_message",)) == before
+    assert contents(database, but=("outbox_message", TRIES)) == before
     assert sign_in(visitor(), owner).path == "/account"
     assert sign_in(visitor()).path == "/account"
 
@@ -244,7 +245,7 @@ def test_a_new_address_takes_the_place_of_a_registration_that_nobody_confirmed(
     strangers = link_in(mails.last(NEW_EMAIL))
     link = WAYS["new_address"].link(browser, mails)
     other = visitor(locale="en")
-    assert other.press(other.get(link), "/confirm").path == "/login"
+    assert press_confirm(other, other.get(link)).path == "/login"
     assert visitor(locale="en").get(strangers).status == 404
     assert sign_in(visitor(), Guest(email=NEW_EMAIL)).path == "/account"
     assert (count(database, "account"), count(database, "subject")) == (1, 1)
@@ -292,4 +293,34 @@ def test_a_new_address_takes_the_password_and_an_address(
     assert page.status == 422
     assert page.soup.select_one(f"#{wrong}-error")
     assert page.soup.select_one(f'[name=email][value="{filled["email"]}"]')
+    assert contents(database, but=(TRIES,)) == before
+
+
+@pytest.mark.requirement(16, 64)
+def test_nobody_confirms_a_strangers_registration_or_choices(
+    visitor: Visitors, database: Database, mails: Mails
+) -> None:
+    """A stranger who registers the address again, with a yes of their own, gets nothing by its
+    owner's click: another browser than the one that registered is asked for the password."""
+    owner, stranger = visitor(locale="en"), visitor(locale="en")
+    register(owner)
+    theirs = Guest(password="en fremmeds passord", choices={"marketing": True})
+    register(stranger, theirs)
+    page = owner.get(link_in(mails.last(EMAIL)))
+    before = contents(database, but=(TRIES,))
+    assert press_confirm(owner, page).status == 422
+    assert contents(database, but=(TRIES,)) == before
+    assert sign_in(stranger, theirs).status == 422
+
+
+@pytest.mark.requirement(58)
+def test_nobody_makes_their_address_a_strangers_by_following_a_mail(
+    visitor: Visitors, database: Database, mails: Mails
+) -> None:
+    """Somebody asks for an address that is not theirs: its owner's press alone changes nothing."""
+    somebody, owner = visitor(locale="en"), visitor(locale="en")
+    become_customer(somebody, mails)
+    page = owner.get(WAYS["new_address"].link(somebody, mails))
+    before = contents(database, but=(TRIES,))
+    assert owner.press(page, "/confirm", {"password": "mitt eget passord"}).status == 422
     assert contents(database, but=(TRIES,)) == before

@@ -18,10 +18,16 @@ def follow(page: Page, address: str, *, within: str = "main") -> None:
         page.locator(", ".join(here)).first.click()
 
 
-def send(page: Page) -> None:
-    """Press the button of the page's own form."""
-    with page.expect_navigation():
-        page.locator("main form[method=post] button").last.click()
+def send(page: Page) -> int:
+    """Press the button of the page's own form; return the status of what comes of it."""
+    return press(page, "main form[method=post] button")
+
+
+def press(page: Page, button: str) -> int:
+    """Press a button; return the status of the page it leads to."""
+    with page.expect_navigation() as navigation:
+        page.locator(button).last.click()
+    return navigation.value.status
 
 
 def fill(page: Page, **fields: str) -> None:
@@ -46,11 +52,11 @@ def fill_in_registration(page: Page, guest: Guest = INGRID) -> None:
             page.locator(f"#{name}").fill(str(value))
 
 
-def sign_in(page: Page, guest: Guest = INGRID) -> None:
-    """Sign in on the page that asks for it."""
+def sign_in(page: Page, guest: Guest = INGRID) -> int:
+    """Sign in on the page that asks for it; return the status."""
     page.goto("/login")
     fill(page, email=guest.email, password=guest.password)
-    send(page)
+    return send(page)
 
 
 def open_mailed(page: Page, mails: Mails, address: str = EMAIL) -> None:

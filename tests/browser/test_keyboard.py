@@ -107,7 +107,7 @@ def test_every_stop_is_reached_seen_and_left(
     become_customer(visitor(), mails)
     page = newcomer(javascript=False)
     page.set_viewport_size({"width": width, "height": 500})
-    for path in ("/", "/register", "/requests/new"):
+    for path in ("/", "/register"):
         look_round(page, path)
     sign_in(page)
     for path in ("/account", "/account/details", "/preferences"):

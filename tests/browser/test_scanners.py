@@ -52,7 +52,8 @@ def ask(kind: str) -> Callable[[Browser, Mails], object]:
 
 
 def confirm(page: Page) -> None:
-    """The button confirms, and she can sign in."""
+    """Her password and the button confirm, since she asked elsewhere; she can sign in."""
+    fill(page, password=INGRID.password)
     send(page)
     assert page.url.endswith("/login")
     sign_in(page)
@@ -60,7 +61,8 @@ def confirm(page: Page) -> None:
 
 
 def confirm_new(page: Page) -> None:
-    """The button makes it her address."""
+    """Her password and the button make it her address."""
+    fill(page, password=INGRID.password)
     send(page)
     assert page.url.endswith("/login")
     fill(page, email=NEW_EMAIL, password=INGRID.password)

@@ -15,11 +15,19 @@ from flask import Flask
 from time_machine import Traveller
 
 from database import Database
-from tests.browser.steps import choose, fill, fill_in_registration, open_mailed, send, sign_in
+from tests.browser.steps import (
+    choose,
+    fill,
+    fill_in_registration,
+    open_mailed,
+    press,
+    send,
+    sign_in,
+)
 from tests.support.browser import Browser
 from tests.support.links import NEW_EMAIL, NEW_PASSWORD
 from tests.support.mails import Mails
-from tests.support.people import EMAIL, INGRID, become_customer, register
+from tests.support.people import EMAIL, INGRID, Guest, become_customer, register
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page
@@ -36,6 +44,12 @@ class Guide:
     mails: Mails
     visitor: Callable[..., Browser]
     clock: Traveller
+    locale: str
+
+    def become_customer(self, guest: Guest = INGRID) -> None:
+        """Have an account, in the language of the tour, and sign in."""
+        become_customer(self.visitor(locale=self.locale), self.mails, guest)
+        assert sign_in(self.page, guest) == 200
 
     def go(self, *paths: str) -> Iterator[str]:
         """Look at these addresses."""
@@ -83,8 +97,7 @@ def wrong(guide: Guide) -> Iterator[str]:
 def account(guide: Guide) -> Iterator[str]:
     """The account's pages, and what they say when they are filled in wrongly."""
     page = guide.page
-    become_customer(guide.visitor(), guide.mails)
-    sign_in(page)
+    guide.become_customer()
     yield from guide.go("/", "/account", "/account/details", "/account/email", "/account/password")
     for path in ("/account/email", "/account/password"):
         page.goto(path)
@@ -112,9 +125,7 @@ def account(guide: Guide) -> Iterator[str]:
 def choices(guide: Guide) -> Iterator[str]:
     """The preferences and the history, and the requests of who is signed in."""
     page = guide.page
-    guest = replace(INGRID, age="13", choices={"analytics": True})
-    become_customer(guide.visitor(), guide.mails, guest)
-    sign_in(page)
+    guide.become_customer(replace(INGRID, age="13", choices={"analytics": True}))
     yield from guide.go("/preferences", "/preferences/history")
     with page.expect_navigation():
         page.locator(".history a").first.click()
@@ -144,10 +155,13 @@ def choices(guide: Guide) -> Iterator[str]:
 def links(guide: Guide) -> Iterator[str]:
     """What stands behind the links in the mails, to the end."""
     page, mails = guide.page, guide.mails
-    register(guide.visitor())
+    register(guide.visitor(locale=guide.locale))
     open_mailed(page, mails)
-    yield "/confirm"
-    send(page)
+    yield "/confirm, in another browser than was registered in"
+    assert send(page) == 422
+    yield "/confirm, without the password"
+    fill(page, password=INGRID.password)
+    assert send(page) == 200
     yield "/login, after confirming"
     page.goto("/confirm/x")
     yield "/confirm, a bad link"
@@ -188,25 +202,26 @@ def failures(guide: Guide) -> Iterator[str]:
         assert shown.status == answer
         yield f"{answer}"
     page.goto("/register")
+    page.locator("#name").evaluate("field => { field.maxLength = 99999 }")
     page.locator("#name").fill("N" * 70_000)
-    send(page)
+    assert send(page) == 413
     yield "413"
-    become_customer(guide.visitor(), guide.mails)
-    sign_in(page)
+    guide.become_customer()
     page.context.clear_cookies(name="session")
-    with page.expect_navigation():
-        page.locator("header form button").click()
+    assert press(page, "header form button") == 403
     yield "403"
-    guest = replace(INGRID, password="not this one")
-    for _ in range(10):
-        sign_in(page, guest)
-    sign_in(page, guest)
+    stranger = replace(INGRID, password="not this one")
+    while (answer := sign_in(page, stranger)) == 422:
+        pass
+    assert answer == 429
     yield "429"
     database = app.extensions["database"]
     away = Database("sqlite:////nowhere/at/all.db", info=database.info)
     app.extensions["database"] = away
     try:
-        page.goto("/notices/privacy")
+        shown = page.goto("/notices/privacy")
+        assert shown is not None
+        assert shown.status == 503
         yield "503"
     finally:
         app.extensions["database"] = database

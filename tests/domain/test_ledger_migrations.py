@@ -178,6 +178,7 @@ EXCESS = [
     ("GRANT UPDATE ON ledger_entry TO {app}", "has UPDATE on ledger_entry."),
     ("GRANT UPDATE (bytes) ON ledger_entry TO {app}", "has UPDATE on ledger_entry."),
     ("GRANT DELETE ON presentation TO PUBLIC", "has DELETE on presentation."),
+    ("GRANT DELETE ON entry_link TO {app}", "has DELETE on entry_link."),
     ("GRANT TRUNCATE ON entry_link TO {app}", "has TRUNCATE on entry_link."),
     ("GRANT TRIGGER ON notice_version TO {app}", "has TRIGGER on notice_version."),
     ("GRANT INSERT ON alembic_version TO {app}", "has INSERT on alembic_version."),

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from tests.support.browser import Browser, Page
 from tests.support.mails import Mails, link_in
-from tests.support.people import EMAIL, INGRID, become_customer, register
+from tests.support.people import EMAIL, INGRID, become_customer, press_confirm, register
 
 NEW_EMAIL = "ingrid.ny@kunde.example"
 NEW_PASSWORD = "et annet og bedre ord"
@@ -36,6 +36,8 @@ class Way:
 
     def press(self, browser: Browser, page: Page) -> Page:
         """Fill in the form behind the link and press its button."""
+        if self.path == "/confirm":
+            return press_confirm(browser, page)
         return browser.press(page, self.path, self.filled)
 
 
