@@ -126,8 +126,8 @@ def test_a_refused_form_says_how_to_go_on(
     visitor: Visitors, settings: site_settings.Settings
 ) -> None:
     """The page leads back to the form, in the reader's language."""
-    page = visitor(locale="nn").send("/confirm", {})
+    page = visitor(locale="nn").send("/requests/verify", {})
     assert page.status == 403
     assert page.soup.html
     assert page.soup.html["lang"] == "nn"
-    assert page.soup.select_one('main a[href="/confirm"]')
+    assert page.soup.select_one('main a[href="/requests/verify"]')

@@ -88,7 +88,8 @@ def _read(app: Flask, cookie: str) -> dict[str, Any] | None:
     if found is None or signer is None:
         return None
     kept: dict[str, Any] = signer.loads(found[1]) if found[1] else {}
-    return {name: "…" if name == "csrf_token" else value for name, value in kept.items()}
+    random = ("csrf_token", "registered")
+    return {name: "…" if name in random else value for name, value in kept.items()}
 
 
 def send(browser: Browser, flow: Flow, address: str) -> list[Page]:
