@@ -22,7 +22,7 @@ _BATCH = 1000
 
 @dataclass(frozen=True)
 class Check:
-    """An invariant: its number (docs/ledger.md), what it says, and what finds where it is
+    """An invariant: its number (docs/operations.md), what it says, and what finds where it is
     violated. `run` yields a name for each place: of an entry, its id."""
 
     number: int
