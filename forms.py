@@ -5,9 +5,13 @@ from __future__ import annotations
 from typing import Any, Self
 
 from flask_babel import gettext as _
+from flask_babel import lazy_gettext as __
 from flask_wtf import FlaskForm
-from wtforms import BooleanField, Field, Form, HiddenField
-from wtforms.validators import StopValidation
+from wtforms import BooleanField, Field, Form, HiddenField, PasswordField, StringField
+from wtforms.validators import Length, StopValidation, ValidationError
+
+from domain.identity import emails
+from domain.identity.errors import InvalidAddress
 
 
 class SiteForm(FlaskForm):
@@ -93,3 +97,46 @@ class ConsentForm(SiteForm):
 def stripped(text: str | None) -> str | None:
     """The text without blanks around it; None stays None."""
     return text.strip() if text is not None else None
+
+
+def longest(characters: int) -> Length:
+    """At most so many characters."""
+    return Length(max=characters, message=__("This is too long: %(max)d characters at most"))
+
+
+def email_field() -> StringField:
+    """An e-mail address that must be given; `EmailMixin` checks it."""
+    return StringField(
+        __("E-mail address"),
+        [Required(__("Enter your e-mail address")), longest(254)],
+        filters=[stripped],
+        render_kw={"autocomplete": "email", "type": "email", "inputmode": "email"},
+    )
+
+
+class EmailMixin:
+    """An e-mail address that mail can be sent to."""
+
+    def validate_email(self, field: Field) -> None:
+        """Refuse what is no address."""
+        try:
+            emails.normalise(field.data)
+        except InvalidAddress:
+            raise ValidationError(
+                _("This is not an e-mail address. It should look like name@example.com")
+            ) from None
+
+
+def own_password_field() -> PasswordField:
+    """The password of who is there already: it shows that it is you."""
+    return PasswordField(
+        __("Your password"),
+        [Required(__("Enter your password"))],
+        render_kw={"autocomplete": "current-password"},
+    )
+
+
+class PasswordProofForm(SiteForm):
+    """One's own password, and a button."""
+
+    password = own_password_field()

@@ -14,7 +14,6 @@ from sqlalchemy.orm import Session
 import extensions
 import link_session
 from blueprints.accounts import bp
-from blueprints.accounts.forms import PasswordProofForm
 from domain.consent import decisions
 from domain.consent.purposes import purposes
 from domain.delivery import outbox
@@ -24,7 +23,7 @@ from domain.identity.models import SignedLink
 from domain.identity.signed_links import LinkKind
 from domain.rights import erasure
 from extensions import current_user, keeps_typed, locale, now, reading, transaction
-from forms import EmptyForm, SiteForm
+from forms import EmptyForm, PasswordProofForm, SiteForm
 
 KINDS = (LinkKind.CONFIRM, LinkKind.NEW_ADDRESS)
 # Where to ask for a new link when one is too old.

@@ -16,48 +16,30 @@ from wtforms import (
     StringField,
 )
 from wtforms.fields import SelectChoice
-from wtforms.validators import Length, Optional, ValidationError
+from wtforms.validators import Optional, ValidationError
 
-from domain.identity import emails, phones
+from domain.identity import phones
 from domain.identity.accounts import Person
-from domain.identity.errors import InvalidAddress, InvalidPhone
+from domain.identity.errors import InvalidPhone
 from domain.identity.passwords import PasswordProblem, problem
 from domain.locales import LOCALES
 from extensions import settings
-from forms import ConsentForm, Required, SiteForm, stripped
+from forms import (
+    ConsentForm,
+    EmailMixin,
+    Required,
+    SiteForm,
+    email_field,
+    longest,
+    own_password_field,
+    stripped,
+)
 
 UNDER_AGE = 0
-_TOO_LONG = __("This is too long: %(max)d characters at most")
 
 
 def _whole_number(value: Any) -> int | None:
     return int(value) if value is not None and str(value).isdecimal() else None
-
-
-def _longest(characters: int) -> Length:
-    return Length(max=characters, message=_TOO_LONG)
-
-
-def _email_field() -> StringField:
-    return StringField(
-        __("E-mail address"),
-        [Required(__("Enter your e-mail address")), _longest(254)],
-        filters=[stripped],
-        render_kw={"autocomplete": "email", "type": "email", "inputmode": "email"},
-    )
-
-
-class EmailMixin:
-    """An e-mail address that mail can be sent to."""
-
-    def validate_email(self, field: Field) -> None:
-        """Refuse what is no address."""
-        try:
-            emails.normalise(field.data)
-        except InvalidAddress:
-            raise ValidationError(
-                _("This is not an e-mail address. It should look like name@example.com")
-            ) from None
 
 
 class DetailsMixin:
@@ -84,31 +66,31 @@ class DetailsForm(DetailsMixin, SiteForm):
 
     name = StringField(
         __("Name"),
-        [Required(__("Enter your name")), _longest(200)],
+        [Required(__("Enter your name")), longest(200)],
         filters=[stripped],
         render_kw={"autocomplete": "name"},
     )
     phone = StringField(
         __("Phone"),
-        [Optional(), _longest(40)],
+        [Optional(), longest(40)],
         filters=[stripped],
         render_kw={"autocomplete": "tel", "type": "tel", "inputmode": "tel"},
     )
     address = StringField(
         __("Street address"),
-        [Optional(), _longest(200)],
+        [Optional(), longest(200)],
         filters=[stripped],
         render_kw={"autocomplete": "street-address"},
     )
     postal_code = StringField(
         __("Postal code"),
-        [Optional(), _longest(12)],
+        [Optional(), longest(12)],
         filters=[stripped],
         render_kw={"autocomplete": "postal-code"},
     )
     city = StringField(
         __("City"),
-        [Optional(), _longest(100)],
+        [Optional(), longest(100)],
         filters=[stripped],
         render_kw={"autocomplete": "address-level2"},
     )
@@ -175,7 +157,7 @@ def new_password_field(label: Any) -> PasswordField:
 class RegisterForm(EmailMixin, DetailsForm, ConsentForm):
     """Everything on the registration form but the consents, which a presentation adds."""
 
-    email = _email_field()
+    email = email_field()
     password = new_password_field(__("Password"))
     terms = BooleanField(
         __("I accept the terms of use"), [Required(__("Accept the terms to open an account"))]
@@ -197,7 +179,7 @@ class RegisterForm(EmailMixin, DetailsForm, ConsentForm):
 class SignInForm(SiteForm):
     """E-mail address and password."""
 
-    email = _email_field()
+    email = email_field()
     password = PasswordField(
         __("Password"),
         [Required(__("Enter your password"))],
@@ -208,21 +190,13 @@ class SignInForm(SiteForm):
 class AddressForm(EmailMixin, SiteForm):
     """An e-mail address to send a link to."""
 
-    email = _email_field()
+    email = email_field()
 
 
-class PasswordProofForm(SiteForm):
-    """The password shows that it is you."""
-
-    password = PasswordField(
-        __("Your password"),
-        [Required(__("Enter your password"))],
-        render_kw={"autocomplete": "current-password"},
-    )
-
-
-class NewAddressForm(AddressForm, PasswordProofForm):
+class NewAddressForm(AddressForm):
     """A new address; the password shows that it is you (requirement 58)."""
+
+    password = own_password_field()
 
 
 class ResetForm(SiteForm):
