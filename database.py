@@ -7,15 +7,34 @@ an authorizer that refuses what the role would be refused.
 
 from __future__ import annotations
 
+import math
 import sqlite3
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
 from datetime import UTC, datetime
-from typing import Any
+from pathlib import Path
+from typing import Any, cast
 
-from sqlalchemy import DateTime, Dialect, Engine, MetaData, create_engine, event, make_url
+from sqlalchemy import (
+    Connection,
+    DateTime,
+    Dialect,
+    Engine,
+    Executable,
+    MetaData,
+    Table,
+    create_engine,
+    event,
+    make_url,
+)
+from sqlalchemy.exc import DisconnectionError
 from sqlalchemy.orm import DeclarativeBase, Session
+from sqlalchemy.pool import ConnectionPoolEntry
 from sqlalchemy.types import TypeDecorator
+
+from driver import Driver, driving
+from write_turn import Turn, turn_at
 
 NAMES = {
     "ix": "ix_%(column_0_label)s",
@@ -24,6 +43,10 @@ NAMES = {
     "fk": "fk_%(table_name)s_%(column_0_name)s_%(referred_table_name)s",
     "pk": "pk_%(table_name)s",
 }
+
+
+# How long a statement waits for another's lock, and how long everybody may wait for a scrub.
+_BUSY_MILLISECONDS, _SCRUB_MILLISECONDS = 15_000, 200
 
 
 class UtcDateTime(TypeDecorator[datetime]):
@@ -52,65 +75,168 @@ class Base(DeclarativeBase):
     type_annotation_map = {datetime: UtcDateTime}  # noqa: RUF012 - SQLAlchemy's own protocol
 
 
+def table_of(model: type[Base]) -> Table:
+    """A model's table: what it inserts takes a third of the time of a mapped object."""
+    return cast(Table, model.__table__)
+
+
 class Database:
-    """An engine and the two ways to use it: `transaction()` to write, `reading()` to read.
+    """An engine and the ways to use it: `transaction()` to write, `reading()` to read a
+    consistent view, `first()` to look one thing up.
 
     `info` is handed to every session: the domain finds its keyring and its purposes there,
     so that services need only the session.
     """
 
     def __init__(self, url: str, *, info: Mapping[str, Any] | None = None, owner: bool = False):
-        self.engine = create_engine(
-            url,
-            pool_pre_ping=not url.startswith("sqlite"),
-            # An error quotes its statement; what was in it stays out of every log.
-            hide_parameters=True,
-        )
+        self.engine = self._reader = _engine(url)
         self.info = dict(info or {})
+        self._ready: dict[Any, Any] = {}
+        self._turn: Turn | None = None
         if self.engine.dialect.name == "sqlite":
+            self._turn = turn_at(self.engine.url.database)
             _prepare_sqlite(self.engine, owner=owner)
+            if self._turn:  # a file: what reads has connections of its own, which cannot write
+                self._reader = _engine(url)
+                _prepare_sqlite(self._reader, owner=owner, reading=True)
+            self._looking = self._reader
+        else:
+            _prepare_postgresql(self.engine)
+            self._reader = self.engine.execution_options(
+                postgresql_readonly=True, isolation_level="REPEATABLE READ"
+            )
+            # Connections of its own: to loosen and tighten the same ones takes its time.
+            self._looking = _engine(url, isolation_level="AUTOCOMMIT")
+            _prepare_postgresql(self._looking)
 
     @contextmanager
     def transaction(self) -> Iterator[Session]:
         """Commit when the block ends, roll back when it raises."""
-        with Session(self.engine, info=self.info, expire_on_commit=False) as session:
-            with session.begin():
-                yield session
+        with (
+            self._turn.taken() if self._turn else nullcontext(),
+            Session(self.engine, info=self.info, expire_on_commit=False) as session,
+            session.begin(),
+        ):
+            yield session
 
     @contextmanager
     def reading(self) -> Iterator[Session]:
         """A consistent view of the database that can change nothing and waits for no writer."""
-        reader = self.engine.execution_options(postgresql_readonly=True, sqlite_reading=True)
-        if self.engine.dialect.name == "postgresql":
-            reader = reader.execution_options(isolation_level="REPEATABLE READ")
-        with Session(reader, info=self.info, expire_on_commit=False) as session:
+        with Session(self._reader, info=self.info, expire_on_commit=False) as session:
             yield session
 
-    def scrub(self) -> None:
-        """Let nothing that was deleted lie on in SQLite's write-ahead log.
+    def first(self, statement: Executable, values: Mapping[str, Any]) -> Any | None:
+        """The first row of one query. It needs no transaction: one statement sees one moment."""
+        found = self.every(statement, values)
+        return found[0] if found else None
 
-        While somebody reads an older state it waits, and gives up until the next time.
+    def every(self, statement: Executable, values: Mapping[str, Any]) -> Sequence[Any]:
+        """Every row of one query, as `first`."""
+        with driving(self._looking, self._ready) as driver:
+            return driver.execute(statement, values).all()
+
+    @contextmanager
+    def at_once(self) -> Iterator[Driver]:
+        """A transaction for what is written in one go; it is committed when the block ends.
+
+        On PostgreSQL that is one statement, which is a transaction by itself and needs no BEGIN
+        and COMMIT: the journeys to the server are what takes time. A second one would be another.
         """
-        if self.engine.dialect.name == "sqlite":
-            connection = self.engine.raw_connection()
+        if self.engine.dialect.name == "postgresql":
+            with driving(self._looking, self._ready) as driver:
+                yield driver
+            return
+        with (
+            self._turn.taken() if self._turn else nullcontext(),
+            driving(self.engine, self._ready) as driver,
+        ):
+            driver.run("BEGIN IMMEDIATE")
+            yield driver  # what raises here is undone by the pool, as what a killed process did
+            driver.run("COMMIT")
+
+    def scrub(self) -> bool:
+        """Let nothing that was deleted lie on in SQLite's write-ahead log; return whether that
+        was done.
+
+        Who reads an older state still needs it. SQLite would let everybody who writes wait for
+        them along with us, so we give up after a moment, and leave a mark beside the database
+        for the worker (`scrub_again`).
+        """
+        if self.engine.dialect.name != "sqlite":
+            return True
+        mark = self._mark()
+        if mark:
+            mark.touch()
+        with self._turn.taken() if self._turn else nullcontext():
+            done = self._truncated()
+        if done and mark:
+            mark.unlink(missing_ok=True)
+        return done
+
+    def scrub_again(self) -> bool:
+        """Scrub if somebody could not; return whether there is nothing left to scrub."""
+        mark = self._mark()
+        return mark is None or not mark.exists() or self.scrub()
+
+    def _mark(self) -> Path | None:
+        return Path(f"{self.engine.url.database}-unscrubbed") if self._turn else None
+
+    def _truncated(self) -> bool:
+        connection = self.engine.raw_connection()
+        try:
+            cursor = connection.cursor()
+            cursor.execute(f"PRAGMA busy_timeout={_SCRUB_MILLISECONDS}").fetchall()
             try:
-                connection.cursor().execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+                found = cursor.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
             finally:
-                connection.close()
+                cursor.execute(f"PRAGMA busy_timeout={_BUSY_MILLISECONDS}").fetchall()
+        finally:
+            connection.close()
+        return not any(busy for busy, *_ in found)
 
     def close(self) -> None:
         """Give every connection back."""
         self.engine.dispose()
+        self._reader.dispose()
+        self._looking.dispose()
 
 
-def _prepare_sqlite(engine: Engine, *, owner: bool) -> None:
+def _engine(url: str, **options: Any) -> Engine:
+    # A connection for each thread of the server: those beyond the pool are made anew each time.
+    # An error quotes its statement; what was in it stays out of every log.
+    pooled = {} if make_url(url).database in (None, "", ":memory:") else {"pool_size": 10}
+    return create_engine(url, hide_parameters=True, **pooled, **options)
+
+
+# A connection that was used a moment ago is believed to be there: asking each time costs a
+# capture a tenth of its time. One that is lost all the same costs one answer 503, and with it
+# every other connection of the pool is made anew.
+_IDLE_SECONDS = 1.0
+
+
+def _prepare_postgresql(engine: Engine) -> None:
+    @event.listens_for(engine, "checkin")
+    def checkin(connection: object, record: ConnectionPoolEntry) -> None:
+        record.info["used"] = time.monotonic()
+
+    @event.listens_for(engine, "checkout")
+    def checkout(connection: Any, record: ConnectionPoolEntry, proxy: object) -> None:
+        if time.monotonic() - record.info.get("used", math.inf) < _IDLE_SECONDS:
+            return
+        try:
+            engine.dialect.do_ping(connection)
+        except engine.dialect.loaded_dbapi.Error as error:
+            raise DisconnectionError from error  # the pool makes another, and asks that one
+
+
+def _prepare_sqlite(engine: Engine, *, owner: bool, reading: bool = False) -> None:
     @event.listens_for(engine, "connect")
     def connect(connection: sqlite3.Connection, record: object) -> None:
         # The driver must not open transactions by itself: 150 of 200 concurrent updates
         # were lost with its default (see LIBRARIES, what bites, 1).
         connection.isolation_level = None
         for pragma in (
-            "busy_timeout=15000",
+            f"busy_timeout={_BUSY_MILLISECONDS}",
             "journal_mode=WAL",
             "synchronous=FULL",
             "foreign_keys=ON",
@@ -119,19 +245,31 @@ def _prepare_sqlite(engine: Engine, *, owner: bool) -> None:
             "recursive_triggers=ON",
         ):
             connection.execute(f"PRAGMA {pragma}").close()
+        if reading:
+            # Set once: to set it back and forth would make every prepared statement anew.
+            connection.execute("PRAGMA query_only=ON").close()
         if not owner:
             connection.set_authorizer(_authorize)
 
     @event.listens_for(engine, "begin")
-    def begin(connection: Any) -> None:
-        reading = connection.get_execution_options().get("sqlite_reading", False)
-        connection.exec_driver_sql("PRAGMA query_only=" + ("ON" if reading else "OFF"))
+    def begin(connection: Connection) -> None:
         connection.exec_driver_sql("BEGIN" if reading else "BEGIN IMMEDIATE")
 
 
 # What the application does never, by table: everything else it may. PostgreSQL is told by
 # grants (migrations/privileges.py), SQLite, which has no roles, by the authorizer below.
-INSERT_ONLY = ("ledger_entry", "presentation", "notice_version")
+INSERT_ONLY = (
+    "ledger_entry",
+    "ledger_leaf",
+    "ledger_tile",
+    "ledger_state",
+    "ledger_checkpoint",
+    "ledger_cosignature",
+    "ledger_key",
+    "ledger_key_end",
+    "presentation",
+    "notice_version",
+)
 NEVER: Mapping[str, frozenset[str]] = {
     **dict.fromkeys(INSERT_ONLY, frozenset({"UPDATE", "DELETE"})),
     "entry_link": frozenset({"UPDATE", "DELETE"}),
@@ -157,7 +295,9 @@ _ORDINARY = frozenset(
         sqlite3.SQLITE_SAVEPOINT,
     }
 )
-_HARMLESS_PRAGMAS = frozenset({"query_only", "table_info", "table_xinfo", "wal_checkpoint"})
+_HARMLESS_PRAGMAS = frozenset(
+    {"busy_timeout", "query_only", "table_info", "table_xinfo", "wal_checkpoint"}
+)
 # These reach outside SQL, into memory and libraries.
 _DANGEROUS_FUNCTIONS = frozenset({"load_extension", "fts3_tokenizer"})
 

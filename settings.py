@@ -16,8 +16,12 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
 from typing import Literal, get_args
+from urllib.parse import urlsplit
 
 from domain.keys import KEY_BYTES, Keyring
+from domain.ledger.errors import MalformedKey
+from domain.ledger.log import Log, Witness, is_origin
+from domain.ledger.notes import KeyType, SignerKey, VerifierKey
 
 ROOT = Path(__file__).parent
 Environment = Literal["development", "production"]
@@ -38,7 +42,10 @@ class Settings:
     mail_url: str = field(repr=False)
     mail_from: str
     keys: Keyring = field(repr=False)
+    log: Log = field(repr=False)
     instance: Path
+    # Where new keys of the log are added; None where the environment holds them.
+    log_key_file: Path | None = None
     content: Path = ROOT / "content"
     marketing_age: int = 15
     registration_age: int = 13
@@ -64,8 +71,9 @@ class Settings:
 
         SAMTYKKE_ENV (production unless `development`), BASE_URL, DATABASE_URL,
         DATABASE_OWNER_URL, MAIL_URL, MAIL_FROM, INSTANCE_PATH, CONTENT_PATH, MARKETING_AGE,
-        REGISTRATION_AGE, LINK_MINUTES, IDLE_MINUTES, ABSOLUTE_HOURS, TRUSTED_PROXIES; the
-        secrets SIGNING_KEY, LOOKUP_KEY, KEY_ENCRYPTION_KEYS, or SECRETS_FILE that holds them.
+        REGISTRATION_AGE, LINK_MINUTES, IDLE_MINUTES, ABSOLUTE_HOURS, TRUSTED_PROXIES,
+        HIGH_WATER_FILE, WITNESSES; the secrets SIGNING_KEY, LOOKUP_KEY, KEY_ENCRYPTION_KEYS, or
+        SECRETS_FILE that holds them; LOG_KEYS (or `none`), or LOG_KEY_FILE that holds them.
         """
         environment = _environment(environ)
         instance = Path(environ.get("INSTANCE_PATH", ROOT / "instance")).absolute()
@@ -86,7 +94,13 @@ class Settings:
                 environ, "MAIL_FROM", "Lillemini <hei@lillemini.example>" if development else None
             ),
             keys=_keyring(environ, instance, development=development),
+            log=Log(
+                signers=_signers(environ, instance, base_url, development=development),
+                high_water=Path(environ.get("HIGH_WATER_FILE", instance / "high-water")).absolute(),
+                witnesses=_witnesses(environ),
+            ),
             instance=instance,
+            log_key_file=_log_key_file(environ, instance),
             content=Path(environ.get("CONTENT_PATH", ROOT / "content")).absolute(),
             marketing_age=_number(environ, "MARKETING_AGE", 15),
             registration_age=_number(environ, "REGISTRATION_AGE", 13),
@@ -148,23 +162,30 @@ def _keyring(environ: Mapping[str, str], instance: Path, *, development: bool) -
 
 
 def _read_secrets(path: Path) -> dict[str, str]:
-    if path.stat().st_mode & 0o077:
-        raise SettingsError(f"{path} can be read by others; run: chmod 600 {path}")
+    _check_private(path)
     with path.open("rb") as file:
         return {name: str(value) for name, value in tomllib.load(file).items()}
 
 
 def _make_secrets(path: Path) -> None:
-    """Make development's secrets. Written to a draft and linked into place, so that two first
-    runs at once, or a kill half-way, leave one whole file or none."""
+    """Make development's secrets."""
+    lines = [
+        "# Made on first run, for development only. Production sets its own.",
+        f'signing_key = "{secrets.token_urlsafe(KEY_BYTES)}"',
+    ]
+    for name, prefix in (("lookup_key", ""), ("key_encryption_keys", "1:")):
+        key = base64.b64encode(secrets.token_bytes(KEY_BYTES)).decode()
+        lines.append(f'{name} = "{prefix}{key}"')
+    _write_once(path, "\n".join([*lines, ""]))
+
+
+def _write_once(path: Path, content: str) -> None:
+    """Write a secret file that is not there yet. Written to a draft and linked into place, so
+    that two first runs at once, or a kill half-way, leave one whole file or none."""
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     draft = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
     with open(os.open(draft, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600), "w") as file:
-        file.write("# Made on first run, for development only. Production sets its own.\n")
-        file.write(f'signing_key = "{secrets.token_urlsafe(KEY_BYTES)}"\n')
-        for name, prefix in (("lookup_key", ""), ("key_encryption_keys", "1:")):
-            key = base64.b64encode(secrets.token_bytes(KEY_BYTES)).decode()
-            file.write(f'{name} = "{prefix}{key}"\n')
+        file.write(content)
         file.flush()
         os.fsync(file.fileno())
     try:
@@ -173,6 +194,93 @@ def _make_secrets(path: Path) -> None:
         pass  # another first run was quicker: its secrets count
     finally:
         draft.unlink()
+
+
+def _check_private(path: Path) -> None:
+    if path.stat().st_mode & 0o077:
+        raise SettingsError(f"{path} can be read by others; run: chmod 600 {path}")
+
+
+def _log_key_file(environ: Mapping[str, str], instance: Path) -> Path | None:
+    """Where the log's private keys stand, a line each; None where LOG_KEYS gives them."""
+    if environ.get("LOG_KEYS", "").strip():
+        return None
+    return Path(environ.get("LOG_KEY_FILE", instance / "log-keys")).absolute()
+
+
+def _signers(
+    environ: Mapping[str, str], instance: Path, base_url: str, *, development: bool
+) -> tuple[SignerKey, ...]:
+    """The keys that the log is signed with, the oldest first; none where LOG_KEYS says so: for a
+    process that only reads, whose environment then tells nobody how to sign a fork."""
+    path = _log_key_file(environ, instance)
+    text = environ.get("LOG_KEYS", "").strip()
+    if text == "none":
+        return ()
+    if path is not None:
+        if development and "LOG_KEY_FILE" not in environ and not path.exists():
+            origin = f"{urlsplit(base_url).netloc.lower()}/consent"
+            _write_once(path, SignerKey.make(origin).encode() + "\n")
+        if not path.exists():
+            raise SettingsError(
+                "the log's key is missing: set LOG_KEYS, or LOG_KEY_FILE to a file that holds it."
+                " A key is made by: python -m commands.log_key <origin>"
+            )
+        _check_private(path)
+        text = path.read_text("utf-8")
+    return _log_keys(text)
+
+
+def _log_keys(text: str) -> tuple[SignerKey, ...]:
+    try:
+        signers = tuple(SignerKey.parse(one) for one in text.replace(",", " ").split())
+    except MalformedKey as error:
+        raise SettingsError(f"LOG_KEYS: {error}") from None
+    if not signers or any(signer.type is not KeyType.LOG for signer in signers):
+        raise SettingsError("LOG_KEYS takes keys of a log with blanks between, or none")
+    if len(set(signers)) < len(signers):
+        raise SettingsError("LOG_KEYS has a key twice")
+    for signer in signers:
+        if not is_origin(signer.name):
+            raise SettingsError(
+                f"LOG_KEYS: {signer.name}: a log's key is named after the log, an address without"
+                " its scheme and in lower case, as lillemini.com/consent"
+            )
+    return signers
+
+
+def _witnesses(environ: Mapping[str, str]) -> tuple[Witness, ...]:
+    """Pairs of address and verifier key, with blanks between."""
+    words = environ.get("WITNESSES", "").split()
+    if len(words) % 2:
+        raise SettingsError("WITNESSES takes an address and a verifier key for each witness")
+    found = []
+    for url, text in zip(words[::2], words[1::2], strict=True):
+        try:
+            key = VerifierKey.parse(text)
+        except MalformedKey as error:
+            raise SettingsError(f"WITNESSES: {url}: {error}") from None
+        if key.type is not KeyType.WITNESS:
+            raise SettingsError(f"WITNESSES: {url}: this is the key of a log, not of a witness")
+        if not _may_be_asked(url):
+            raise SettingsError(f"WITNESSES: {url}: an address that begins with https://")
+        found.append(Witness(url.rstrip("/"), key))
+    if len({witness.key for witness in found}) < len(found):
+        raise SettingsError("WITNESSES has a key twice")
+    return tuple(found)
+
+
+def _may_be_asked(url: str) -> bool:
+    """Over HTTPS, or on this machine."""
+    try:
+        parts = urlsplit(url)
+        _ = parts.port  # raises where it is no number
+    except ValueError:
+        return False
+    if parts.query or parts.fragment or parts.username or not parts.hostname:
+        return False
+    here = parts.hostname in ("127.0.0.1", "::1", "localhost")
+    return parts.scheme == "https" or (parts.scheme == "http" and here)
 
 
 def _key(name: str, value: str) -> bytes:

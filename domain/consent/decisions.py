@@ -6,26 +6,29 @@ written in the same transaction and rebuilt from the ledger alone (see projectio
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from typing import Any, Literal
 from uuid import UUID
 
-from sqlalchemy import select
+from sqlalchemy import Row, select
 from sqlalchemy.orm import Session
 
 from domain.consent import presentations
 from domain.consent.errors import StalePresentation, UnderAge
 from domain.consent.models import CurrentDecision
 from domain.consent.presentations import Shown
-from domain.consent.purposes import Purpose, purposes
+from domain.consent.purposes import Purpose, PurposeRegister, purposes
+from domain.consent.statements import DECISION as _DECISION
+from domain.consent.statements import STANDING as _STANDING
 from domain.dates import months_later, parse_timestamp, timestamp
+from domain.keys import Keyring, keyring
 from domain.ledger.entry import Entry
 from domain.subjects import service as subjects
 from domain.subjects.errors import UnknownSubject
-from domain.subjects.models import EntryLink
+from domain.subjects.recording import Known, Rows
 
 
 class DecisionState(StrEnum):
@@ -78,10 +81,71 @@ class Decision:
         )
 
 
+@dataclass(frozen=True)
+class Standing:
+    """What a new decision of a person depends on: who they are to the ledger, their newest
+    decision for each purpose, and whether what they were shown is stored already."""
+
+    known: Known
+    newest: Mapping[str, Row[Any]]
+    stored: bool
+
+    @classmethod
+    def of(cls, subject_id: UUID, rows: Sequence[Row[Any]]) -> Standing:
+        """What STANDING found (statements.py). Raises UnknownSubject."""
+        if not rows:
+            raise UnknownSubject(subject_id)
+        one = rows[0]
+        known = Known(subject_id, one.wrapped_key, one.declared_age, one.linked)
+        newest = {row.purpose_id: row for row in rows if row.purpose_id is not None}
+        return cls(known, newest, one.stored)
+
+
+# A state that a choice led to, and what its entry says.
+Decided = tuple[DecisionState, dict[str, Any]]
+
+
 def record(
     session: Session, subject_id: UUID, choices: Mapping[str, bool], shown: Shown, *, at: datetime
 ) -> list[str]:
     """Record what a person chose on a form; return the ids of the entries that came of it.
+
+    What comes of it says `decide`. Raises what it raises, and UnknownSubject.
+    """
+    session.flush()
+    recorded = _record(session, subject_id, choices, shown, at=at)
+    if recorded is None:  # something happened to this person between reading and writing
+        subjects.lock(session, subject_id)
+        recorded = _record(session, subject_id, choices, shown, at=at)
+        if recorded is None:
+            raise UnknownSubject(subject_id)  # cannot be: nobody changes what is locked
+    return recorded
+
+
+def _record(
+    session: Session, subject_id: UUID, choices: Mapping[str, bool], shown: Shown, *, at: datetime
+) -> list[str] | None:
+    """Decide by what is known of the person, and record it if nothing happened meanwhile."""
+    looked_up = {"subject": subject_id, "hash": shown.document.hash}
+    standing = Standing.of(subject_id, session.execute(_STANDING, looked_up).all())
+    decided = decide(purposes(session), standing, choices, shown, at=at)
+    if not decided:
+        return []
+    recorded = _append(session, standing.known, decided, at=at)
+    if recorded and not standing.stored:
+        presentations.store(session, shown.document, at=at)
+    return recorded
+
+
+def decide(
+    register: PurposeRegister,
+    standing: Standing,
+    choices: Mapping[str, bool],
+    shown: Shown,
+    *,
+    at: datetime,
+) -> list[Decided]:
+    """What comes of the choices that a person made on a form.
 
     Every purpose that was shown and is not among `choices` counts as left unticked, that is,
     refused; one that the person is too young for is not offered, so its empty box says nothing
@@ -90,37 +154,28 @@ def record(
 
     Raises StalePresentation when the form was served before a newer decision that it would
     change: an old tab must not undo a withdrawal. Entries are counted for that, since clocks go
-    backwards. Raises UnderAge, UnknownPurpose, UnknownSubject.
+    backwards. Raises UnderAge, UnknownPurpose.
     """
-    subject = subjects.lock(session, subject_id)
-    register = purposes(session)
-    entries: list[str] = []
+    decided: list[Decided] = []
     for one in shown.document.content["purposes"]:
         purpose = register.consent_purpose(one["id"])
-        row = session.get(CurrentDecision, (subject_id, purpose.id))
-        yes = choices.get(purpose.id, False)
-        if not register.old_enough(purpose, subject.declared_age):
-            if yes:
-                raise UnderAge(purpose.id)
-            if row is None or not DecisionState(row.state).permits:
-                continue
-        state = _next_state(row, purpose, yes, at)
-        if state is not None:
-            if row is not None and _ordinal(session, row) > shown.seen:
-                raise StalePresentation("decided anew since the form was served")
-            if not entries:
-                presentations.store(session, shown.document, at=at)
-            data = _decided(purpose, shown)
-            if state.permits:
-                data["expires_at"] = timestamp(months_later(at, purpose.validity_months))
-            entries.append(_append(session, subject_id, state, data, at=at))
-    return entries
+        row, yes = standing.newest.get(purpose.id), choices.get(purpose.id, False)
+        state = _answer(register, purpose, row, yes, standing.known.declared_age, at)
+        if state is None:
+            continue
+        if row is not None and row.ordinal > shown.seen:
+            raise StalePresentation("decided anew since the form was served")
+        data = _decided(purpose, shown)
+        if state.permits:
+            data["expires_at"] = timestamp(months_later(at, purpose.validity_months))
+        decided.append((state, data))
+    return decided
 
 
 def current(session: Session, subject_id: UUID, *, at: datetime) -> dict[str, Decision | None]:
     """The newest decision for each consent purpose, None where there is none. A yes whose time
     has run out is shown as expired, whether or not the ledger has its entry yet."""
-    rows = session.scalars(select(CurrentDecision).where(CurrentDecision.subject_id == subject_id))
+    rows = session.execute(select(_DECISION).where(_DECISION.c.subject_id == subject_id))
     found = {row.purpose_id: row for row in rows}
     return {
         purpose.id: _as_decision(found[purpose.id], at) if purpose.id in found else None
@@ -133,26 +188,26 @@ def history(session: Session, subject_id: UUID) -> list[Decision]:
     return [Decision.of(entry) for entry in _consent_entries(session, subject_id)]
 
 
-def expire_due(session: Session, *, at: datetime, limit: int = 500) -> int:
-    """Append `consent.expired` for every yes whose time has run out; return how many."""
+def expire_due(session: Session, *, at: datetime, limit: int = 500) -> dict[UUID, list[str]]:
+    """Append `consent.expired` for every yes whose time has run out; return the ids of the
+    entries by subject."""
     due = session.execute(
         select(CurrentDecision.subject_id, CurrentDecision.purpose_id)
         .where(CurrentDecision.state.in_(("given", "renewed")), CurrentDecision.expires_at <= at)
         .order_by(CurrentDecision.subject_id)
         .limit(limit)
     ).all()
-    expired = 0
+    expired: dict[UUID, list[str]] = {}
     for subject_id, purpose_id in due:
         try:
-            subjects.lock(session, subject_id)
+            row = _in_force(session, subject_id, purpose_id)
         except UnknownSubject:  # erased since we looked
             continue
-        row = session.get(CurrentDecision, (subject_id, purpose_id), populate_existing=True)
         # Between the query and the lock the person may have renewed or withdrawn.
-        if row and DecisionState(row.state).permits and row.expires_at and row.expires_at <= at:
+        if row and row.expires_at and row.expires_at <= at:
             data = {"purpose": purpose_id, "purpose_version": row.purpose_version}
-            _append(session, subject_id, DecisionState.EXPIRED, data, at=at)
-            expired += 1
+            entry_id = _end(session, subject_id, DecisionState.EXPIRED, data, at=at)
+            expired.setdefault(subject_id, []).append(entry_id)
     return expired
 
 
@@ -165,12 +220,11 @@ def invalidate(
     at: datetime,
 ) -> str | None:
     """End a consent that turns out not to be valid; return None if none is in force."""
-    subjects.lock(session, subject_id)
-    row = session.get(CurrentDecision, (subject_id, purpose_id))
-    if row is None or not DecisionState(row.state).permits:
+    row = _in_force(session, subject_id, purpose_id)
+    if row is None:
         return None
     data = {"purpose": purpose_id, "purpose_version": row.purpose_version, "reason": reason}
-    return _append(session, subject_id, DecisionState.INVALIDATED, data, at=at)
+    return _end(session, subject_id, DecisionState.INVALIDATED, data, at=at)
 
 
 def invalidate_under_age(session: Session, subject_id: UUID, *, at: datetime) -> list[str]:
@@ -185,11 +239,28 @@ def invalidate_under_age(session: Session, subject_id: UUID, *, at: datetime) ->
     return [entry_id for entry_id in ended if entry_id is not None]
 
 
-def _next_state(
-    row: CurrentDecision | None, purpose: Purpose, yes: bool, at: datetime
+def _answer(
+    register: PurposeRegister,
+    purpose: Purpose,
+    row: Row[Any] | None,
+    yes: bool,
+    age: int | None,
+    at: datetime,
 ) -> DecisionState | None:
-    """The state that a choice leads to, or None where it changes nothing. What has run out is
-    answered as expired, whether or not the ledger has its entry yet."""
+    """The state that a choice leads to, or None where it changes nothing. Raises UnderAge."""
+    if not register.old_enough(purpose, age):
+        if yes:
+            raise UnderAge(purpose.id)
+        if row is None or not DecisionState(row.state).permits:
+            return None
+    return _next_state(row, purpose, yes, at)
+
+
+def _next_state(
+    row: Row[Any] | None, purpose: Purpose, yes: bool, at: datetime
+) -> DecisionState | None:
+    """What yes and no are for somebody old enough. What has run out is answered as expired,
+    whether or not the ledger has its entry yet."""
     state = _effective(row, at) if row else DecisionState.UNKNOWN
     if yes:
         if row is not None and state.permits:
@@ -203,15 +274,22 @@ def _next_state(
     return None if state in refused and answered_this else DecisionState.REFUSED
 
 
-def _effective(row: CurrentDecision, at: datetime) -> DecisionState:
+def _effective(row: Row[Any], at: datetime) -> DecisionState:
     state = DecisionState(row.state)
     run_out = row.expires_at is not None and row.expires_at <= at
     return DecisionState.EXPIRED if state.permits and run_out else state
 
 
-def _ordinal(session: Session, row: CurrentDecision) -> int:
-    """The place of a decision among all that was recorded about its person."""
-    return session.get_one(EntryLink, row.entry_id).ordinal
+def _in_force(session: Session, subject_id: UUID, purpose_id: str) -> Row[Any] | None:
+    """The yes that stands, whether or not its time has run out; its person is locked. Raises
+    UnknownSubject."""
+    subjects.lock(session, subject_id)
+    row = session.execute(
+        select(_DECISION).where(
+            _DECISION.c.subject_id == subject_id, _DECISION.c.purpose_id == purpose_id
+        )
+    ).one_or_none()
+    return row if row and DecisionState(row.state).permits else None
 
 
 def _decided(purpose: Purpose, shown: Shown) -> dict[str, Any]:
@@ -226,30 +304,56 @@ def _decided(purpose: Purpose, shown: Shown) -> dict[str, Any]:
     }
 
 
+def written(
+    ring: Keyring, known: Known, decided: Sequence[Decided], *, at: datetime
+) -> tuple[list[Entry], Rows]:
+    """The entries of decisions and their projection: they are written together or not at all."""
+    facts = [(f"consent.{state}", data) for state, data in decided]
+    entries = subjects.told(ring, known, facts, at=at)
+    rows = [
+        _projected(known.subject_id, entry.id, state, data, at)
+        for entry, (state, data) in zip(entries, decided, strict=True)
+    ]
+    return entries, Rows(_DECISION, rows, replacing=True)
+
+
 def _append(
+    session: Session, known: Known, decided: Sequence[Decided], *, at: datetime
+) -> list[str] | None:
+    """Write the decisions; None where `known` does not hold any more."""
+    entries, projection = written(keyring(session), known, decided, at=at)
+    done = subjects.record_if_unchanged(session, known, entries, projection)
+    return [entry.id for entry in entries] if done else None
+
+
+def _end(
     session: Session, subject_id: UUID, state: DecisionState, data: dict[str, Any], *, at: datetime
 ) -> str:
-    """The entry and its projection, in one transaction."""
-    entry_id = subjects.record(session, subject_id, f"consent.{state}", data, at=at)
+    """The entry of a decision that nobody made, and its projection."""
+    recorded = _append(session, subjects.hold(session, subject_id), [(state, data)], at=at)
+    if recorded is None:
+        raise UnknownSubject(subject_id)  # cannot be: nobody changes what is locked
+    return recorded[0]
+
+
+def _projected(
+    subject_id: UUID, entry_id: str, state: DecisionState, data: dict[str, Any], at: datetime
+) -> dict[str, Any]:
     expires_at = data.get("expires_at")
-    session.merge(
-        CurrentDecision(
-            subject_id=subject_id,
-            purpose_id=data["purpose"],
-            state=state.value,
-            entry_id=entry_id,
-            # The entry has milliseconds; the projection must equal a replay of it.
-            at=parse_timestamp(timestamp(at)),
-            purpose_version=data["purpose_version"],
-            presentation=data.get("presentation"),
-            expires_at=parse_timestamp(expires_at) if expires_at else None,
-        )
-    )
-    session.flush()
-    return entry_id
+    return {
+        "subject_id": subject_id,
+        "purpose_id": data["purpose"],
+        "state": state.value,
+        "entry_id": entry_id,
+        # The entry has milliseconds; the projection must equal a replay of it.
+        "at": parse_timestamp(timestamp(at)),
+        "purpose_version": data["purpose_version"],
+        "presentation": data.get("presentation"),
+        "expires_at": parse_timestamp(expires_at) if expires_at else None,
+    }
 
 
-def _as_decision(row: CurrentDecision, at: datetime) -> Decision:
+def _as_decision(row: Row[Any], at: datetime) -> Decision:
     return Decision(
         entry_id=row.entry_id,
         purpose_id=row.purpose_id,

@@ -44,7 +44,7 @@ class OperatorText:
 
 @dataclass(frozen=True)
 class Operator:
-    """The controller (GDPR art. 4(7)). `org_number` may be empty."""
+    """The controller (GDPR art. 4(7)). `org_number` and `phone` may be empty."""
 
     legal_name: str
     brand: str
@@ -54,6 +54,7 @@ class Operator:
     address: Address
     authority: Authority
     text: Mapping[str, OperatorText]
+    phone: str = ""
 
 
 @dataclass(frozen=True)

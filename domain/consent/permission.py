@@ -10,12 +10,34 @@ from datetime import datetime
 from enum import StrEnum
 from uuid import UUID
 
+from sqlalchemy import and_, bindparam, select
 from sqlalchemy.orm import Session
 
 from domain.consent.decisions import DecisionState
 from domain.consent.models import CurrentDecision
 from domain.consent.purposes import purposes
 from domain.subjects.models import Subject
+
+_SUBJECT, _DECISION = Subject.__table__, CurrentDecision.__table__
+_FOR = (
+    select(
+        _DECISION.c.state,
+        _DECISION.c.expires_at,
+        _DECISION.c.purpose_version,
+        _SUBJECT.c.declared_age,
+        _SUBJECT.c.confirmed_at,
+    )
+    .select_from(
+        _SUBJECT.outerjoin(
+            _DECISION,
+            and_(
+                _DECISION.c.subject_id == _SUBJECT.c.id,
+                _DECISION.c.purpose_id == bindparam("purpose"),
+            ),
+        )
+    )
+    .where(_SUBJECT.c.id == bindparam("subject"))
+)
 
 
 class Permission(StrEnum):
@@ -44,22 +66,22 @@ def permitted(session: Session, subject_id: UUID, purpose_id: str, *, at: dateti
     """
     register = purposes(session)
     purpose = register.purposes[purpose_id]
-    subject = session.get(Subject, subject_id)
-    if subject is None:
+    row = session.execute(_FOR, {"subject": subject_id, "purpose": purpose_id}).one_or_none()
+    if row is None:
         return Permission.NO_SUBJECT
     if not purpose.optional:
         return Permission.PERMITTED
-    decision = session.get(CurrentDecision, (subject_id, purpose_id))
-    if decision is None:
+    state, expires_at, version, declared_age, confirmed_at = row
+    if state is None:
         return Permission.NO_DECISION
-    if not DecisionState(decision.state).permits:
+    if not DecisionState(state).permits:
         return Permission.NOT_GIVEN
-    if decision.expires_at is None or decision.expires_at <= at:
+    if expires_at is None or expires_at <= at:
         return Permission.EXPIRED
-    if decision.purpose_version != purpose.version:
+    if version != purpose.version:
         return Permission.OTHER_VERSION
-    if not register.old_enough(purpose, subject.declared_age):
+    if not register.old_enough(purpose, declared_age):
         return Permission.UNDER_AGE
-    if purpose.confirmed_address and subject.confirmed_at is None:
+    if purpose.confirmed_address and confirmed_at is None:
         return Permission.UNCONFIRMED_ADDRESS
     return Permission.PERMITTED

@@ -45,6 +45,11 @@ class Unwanted(DeliveryError):
         self.reason = reason
 
 
+class NotYet(DeliveryError):
+    """Raised by whoever renders or runs a message: what it needs is not there yet, and will be in
+    a moment. No failed try: the message is put off for a second."""
+
+
 class TransportError(DeliveryError):
     """The mail was not taken. `failure` is a class or a code, fit to be stored and logged."""
 

@@ -22,6 +22,8 @@ LEASE = timedelta(minutes=5)
 # The wait after each failed try. One try more than there are waits, and the message is dead.
 BACKOFF = tuple(timedelta(minutes=m) for m in (1, 5, 15, 60, 4 * 60, 12 * 60, 24 * 60))
 TRIES = len(BACKOFF) + 1
+# The wait for what will be there in a moment.
+MOMENT = timedelta(seconds=1)
 # The failure of a message whose every try ended with the worker.
 INTERRUPTED = "Interrupted"
 
@@ -36,6 +38,7 @@ class Lease:
     sealed: bytes
     attempt: int
     until: datetime
+    posted_at: datetime
 
     @property
     def last(self) -> bool:
@@ -62,7 +65,15 @@ def take(session: Session, *, at: datetime) -> Lease | None:
             continue
         row.attempts += 1
         row.leased_until = at + LEASE
-        return Lease(row.id, row.message_id, row.kind, row.payload, row.attempts, row.leased_until)
+        return Lease(
+            id=row.id,
+            message_id=row.message_id,
+            kind=row.kind,
+            sealed=row.payload,
+            attempt=row.attempts,
+            until=row.leased_until,
+            posted_at=row.created_at,
+        )
     return None
 
 
@@ -88,9 +99,21 @@ def close(session: Session, lease: Lease, *, at: datetime) -> bool:
 
 
 def finish(row: OutboxMessage, state: str, *, at: datetime, failure: str | None = None) -> None:
-    """Nothing more is to be done for the message: what was personal in it goes."""
-    row.state, row.closed_at, row.failure = state, at, failure
+    """Nothing more is to be done for the message: what was personal in it goes.
+
+    With it goes what would tie it to a person from outside. A mail server's log knows to whom a
+    Message-ID went, and the time to the millisecond is also that of the ledger's entries about
+    what the mail tells: the two together would name the person of an entry after their erasure.
+    """
+    row.state, row.failure = state, failure
     row.payload = row.about = row.leased_until = None
+    row.message_id = f"done {row.id}"
+    row.created_at, row.due_at = _day(row.created_at), _day(row.due_at)
+    row.closed_at = _day(at)
+
+
+def _day(time: datetime) -> datetime:
+    return time.replace(hour=0, minute=0, second=0, microsecond=0)
 
 
 def postpone(session: Session, lease: Lease, failure: str, *, at: datetime) -> bool:
@@ -100,6 +123,17 @@ def postpone(session: Session, lease: Lease, failure: str, *, at: datetime) -> b
         return False
     row.due_at, row.leased_until = at + BACKOFF[lease.attempt - 1], None
     row.failure = failure
+    return True
+
+
+def put_off(session: Session, lease: Lease, *, at: datetime) -> bool:
+    """Nothing failed, it is only too early: wait a moment, and do not count this try. Returns
+    False if the lease is not ours any more."""
+    row = held(session, lease)
+    if row is None:
+        return False
+    row.due_at, row.leased_until = at + MOMENT, None
+    row.attempts -= 1
     return True
 
 

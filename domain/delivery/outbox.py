@@ -10,12 +10,13 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping
 from datetime import date, datetime, timedelta
-from typing import Any
+from typing import Any, cast
 from uuid import UUID, uuid4
 
-from sqlalchemy import delete, or_, select
+from sqlalchemy import delete, insert, or_, select
 from sqlalchemy.orm import Session
 
+from database import table_of
 from domain.delivery.errors import NotDead, UnknownKind, UnknownMessage
 from domain.delivery.models import OutboxMessage
 from domain.holding import Holding
@@ -30,6 +31,7 @@ LAST_MAIL = "mail.erasure_done"
 KEPT = timedelta(days=30)
 # RFC 2606: what stands on the right of a Message-ID where no domain was given (in tests).
 _NO_DOMAIN = "samtykke.invalid"
+_POST = insert(table_of(OutboxMessage))
 
 
 def post(
@@ -46,23 +48,37 @@ def post(
     the message with it. The Message-ID is made here, so that a mail that is delivered twice
     can be told for one; `session.info["mail_domain"]` stands on its right.
     """
+    row = message(
+        keyring(session), kind, payload, at=at, about=about, domain=session.info.get("mail_domain")
+    )
+    session.execute(_POST, row)
+    return cast(UUID, row["id"])
+
+
+def message(
+    ring: Keyring,
+    kind: str,
+    payload: Mapping[str, Any],
+    *,
+    at: datetime,
+    about: UUID | None = None,
+    domain: str | None = None,
+) -> dict[str, Any]:
+    """The row of a message, as `post` stores it."""
     if not kind.startswith((MAIL, INTAKE)):
         raise UnknownKind(kind)
-    message = uuid4()
-    session.add(
-        OutboxMessage(
-            id=message,
-            message_id=f"<{uuid4().hex}@{session.info.get('mail_domain', _NO_DOMAIN)}>",
-            kind=kind,
-            about=about,
-            payload=keyring(session).seal(_encode(payload), _context(message)),
-            state=QUEUED,
-            created_at=at,
-            due_at=at,
-            attempts=0,
-        )
-    )
-    return message
+    message_id = uuid4()
+    return {
+        "id": message_id,
+        "message_id": f"<{uuid4().hex}@{domain or _NO_DOMAIN}>",
+        "kind": kind,
+        "about": about,
+        "payload": ring.seal(_encode(payload), _context(message_id)),
+        "state": QUEUED,
+        "created_at": at,
+        "due_at": at,
+        "attempts": 0,
+    }
 
 
 def opened(keys: Keyring, message: UUID, sealed: bytes) -> dict[str, Any]:

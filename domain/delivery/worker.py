@@ -11,7 +11,7 @@ from __future__ import annotations
 import logging
 import traceback
 from collections.abc import Callable, Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from email.message import EmailMessage
 from enum import StrEnum
 from pathlib import Path
@@ -22,7 +22,7 @@ from sqlalchemy.orm import Session
 
 from database import Database
 from domain.delivery import leases
-from domain.delivery.errors import Refused, TransportError, UnknownKind, Unwanted
+from domain.delivery.errors import NotYet, Refused, TransportError, UnknownKind, Unwanted
 from domain.delivery.leases import Lease
 from domain.delivery.outbox import DROPPED, INTAKE, SENT, opened
 from domain.delivery.transports import Transport
@@ -30,7 +30,11 @@ from domain.keys import SecretError
 
 Render = Callable[[str, Mapping[str, Any], str, datetime], EmailMessage]
 Handler = Callable[[Session, Mapping[str, Any], datetime], None]
+Ready = Callable[[Mapping[str, Any]], bool]
 Clock = Callable[[], datetime]
+
+# How long a mail waits, from when it was posted, for what it is to enclose.
+PATIENCE = timedelta(seconds=10)
 
 log = structlog.get_logger()
 
@@ -40,6 +44,8 @@ class Outcome(StrEnum):
 
     DELIVERED = "delivered"
     POSTPONED = "postponed"
+    # Too early by a moment; no failed try.
+    PUT_OFF = "put off"
     GIVEN_UP = "given up"
     DROPPED = "dropped"
     # The lease ran out, or the message was erased meanwhile: nothing was left to say.
@@ -50,7 +56,9 @@ class Worker:
     """Delivers what is due.
 
     `render(kind, payload, message_id, at)` makes a mail of a `mail.` message, which `transport`
-    sends; `handlers` run the `intake.` ones, by kind. Any number of workers may run at once.
+    sends; `handlers` run the `intake.` ones, by kind. A mail whose payload is not `ready` waits
+    for it, a second at a time and ten at most, and is sent as it is then. Any number of workers
+    may run at once.
     """
 
     def __init__(
@@ -60,12 +68,14 @@ class Worker:
         render: Render,
         handlers: Mapping[str, Handler],
         clock: Clock,
+        ready: Ready = lambda payload: True,
     ):
         self.transport = transport
         self._database = database
         self._render = render
         self._handlers = handlers
         self._clock = clock
+        self._ready = ready
 
     def run_once(self, stopping: Callable[[], bool] = lambda: False) -> int:
         """Deliver all that is due, and what that posts in turn; return how many were delivered.
@@ -87,6 +97,8 @@ class Worker:
             delivered = self._deliver(lease)
         except Unwanted as unwanted:
             outcome = self._drop(lease, unwanted.reason)
+        except NotYet:
+            outcome = self._put_off(lease)
         except Exception as error:
             outcome = self._fail(lease, error)
         else:
@@ -107,7 +119,11 @@ class Worker:
         payload = opened(self._database.info["keyring"], lease.id, lease.sealed)
         if lease.kind.startswith(INTAKE):
             return self._run(lease, payload)
-        mail = self._render(lease.kind, payload, lease.message_id, self._clock())
+        at = self._clock()
+        # A clock that was set back must not make anybody wait until it has caught up.
+        if timedelta() <= at - lease.posted_at < PATIENCE and not self._ready(payload):
+            raise NotYet
+        mail = self._render(lease.kind, payload, lease.message_id, at)
         self.transport.send(mail, kind=lease.kind)
         return Outcome.DELIVERED
 
@@ -128,6 +144,11 @@ class Worker:
         with self._database.transaction() as session:
             closed = leases.close(session, lease, at=self._clock())
         return Outcome.DELIVERED if closed else Outcome.LOST
+
+    def _put_off(self, lease: Lease) -> Outcome:
+        with self._database.transaction() as session:
+            kept = leases.put_off(session, lease, at=self._clock())
+        return Outcome.PUT_OFF if kept else Outcome.LOST
 
     def _drop(self, lease: Lease, reason: str) -> Outcome:
         at = self._clock()

@@ -37,6 +37,13 @@ RULES: Mapping[str, Rule] = {
         keys=(("entry_id",), ("subject_id", "ordinal")), parent=("subject_id", "subject")
     ),
     "subject": Rule(keys=(("id",),), counter="linked"),
+    "ledger_leaf": Rule(keys=(("position",), ("entry_id",))),
+    "ledger_tile": Rule(keys=(("level", "number"),)),
+    "ledger_state": Rule(keys=(("size",), ("previous_size",))),
+    "ledger_checkpoint": Rule(keys=(("size",),)),
+    "ledger_cosignature": Rule(keys=(("size", "verifier_key"),)),
+    "ledger_key": Rule(keys=(("verifier_key",),)),
+    "ledger_key_end": Rule(keys=(("verifier_key",),)),
 }
 
 # PostgreSQL's trigger functions.

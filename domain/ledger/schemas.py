@@ -8,13 +8,19 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from datetime import date
 from typing import Any
 
 from domain.ledger.entry import is_timestamp
-from domain.ledger.errors import SchemaError
+from domain.ledger.errors import MalformedKey, SchemaError
+from domain.ledger.log import is_origin
+from domain.ledger.merkle import HASH_BYTES
+from domain.ledger.notes import KeyType, VerifierKey, decode_base64
 
 _Holds = Callable[[Any], bool]
+# The largest whole number that every reader of JSON takes for itself (RFC 8785).
+_MOST = 2**53 - 1
 
 
 def check(type: str, data: Mapping[str, Any]) -> None:
@@ -27,13 +33,34 @@ def check(type: str, data: Mapping[str, Any]) -> None:
             raise SchemaError(type, field)
 
 
-def _matches(pattern: str) -> _Holds:
+@dataclass(frozen=True)
+class Spelled:
+    """What a value must be, also as a regular expression for its canonical JSON: whatever
+    matches holds, once every captured text was found to be a date or a hash (spelling.py)."""
+
+    holds: _Holds
+    pattern: str
+
+    def __call__(self, value: Any) -> bool:
+        return self.holds(value)
+
+
+def _spelled(pattern: str) -> Callable[[_Holds], Spelled]:
+    return lambda holds: Spelled(holds, pattern)
+
+
+def _matches(pattern: str) -> Spelled:
     compiled = re.compile(pattern)
-    return lambda value: isinstance(value, str) and compiled.fullmatch(value) is not None
+    return Spelled(
+        lambda value: isinstance(value, str) and compiled.fullmatch(value) is not None,
+        f'"{pattern}"',
+    )
 
 
-def _one_of(*words: str) -> _Holds:
-    return lambda value: isinstance(value, str) and value in words
+def _one_of(*words: str) -> Spelled:
+    return Spelled(
+        lambda value: isinstance(value, str) and value in words, f'"(?:{"|".join(words)})"'
+    )
 
 
 def _whole(least: int, most: int) -> _Holds:
@@ -41,6 +68,12 @@ def _whole(least: int, most: int) -> _Holds:
     return lambda value: type(value) is int and least <= value <= most
 
 
+def _counted(digits: int) -> Spelled:
+    """From 1, with at most so many digits."""
+    return Spelled(_whole(1, 10**digits - 1), f"[1-9][0-9]{{0,{digits - 1}}}")
+
+
+@_spelled(r'"([0-9]{4}-[0-9]{2}-[0-9]{2})"')
 def _is_date(value: Any) -> bool:
     try:
         return isinstance(value, str) and date.fromisoformat(value).isoformat() == value
@@ -48,6 +81,7 @@ def _is_date(value: Any) -> bool:
         return False
 
 
+@_spelled(r'"([0-9]{4}-[0-9]{2}-[0-9]{2})T(?:[01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9]\.[0-9]{3}Z"')
 def _is_time(value: Any) -> bool:
     return isinstance(value, str) and is_timestamp(value)
 
@@ -69,11 +103,29 @@ def _are_names(value: Any) -> bool:
     )
 
 
+def _is_origin(value: Any) -> bool:
+    return isinstance(value, str) and is_origin(value)
+
+
+def _is_log_key(value: Any) -> bool:
+    try:
+        key = VerifierKey.parse(value) if isinstance(value, str) else None
+    except MalformedKey:
+        return False
+    return key is not None and key.type is KeyType.LOG and is_origin(key.name)
+
+
+def _is_root(value: Any) -> bool:
+    decoded = decode_base64(value) if isinstance(value, str) else None
+    return decoded is not None and len(decoded) == HASH_BYTES
+
+
 _name = _matches(r"[a-z][a-z_]{0,39}")
-_sha256 = _matches(r"[0-9a-f]{64}")
+# Any 64 bytes at first: what was seen once need not be looked through again.
+_sha256 = Spelled(_matches(r"[0-9a-f]{64}"), r'"(.{64})"')
 _reference = _matches(r"[A-Z0-9-]{6,16}")
 _locale = _one_of("nb", "nn", "en")
-_version = _whole(1, 9999)
+_version = _counted(4)
 _channel = _one_of("link", "account")
 _erasure_cause = _one_of("request", "replaced", "unconfirmed")
 _request_kind = _one_of("access", "erasure")
@@ -99,10 +151,21 @@ SCHEMAS: Mapping[str, Mapping[str, _Holds]] = {
     "consent.withdrawn": {**_PURPOSE, **_SHOWN},
     "consent.expired": _PURPOSE,
     "consent.invalidated": {**_PURPOSE, "reason": _one_of("under_age", "unlawful_wording")},
-    "account.opened": {"terms": _is_date, "locale": _locale, "declared_age": _whole(1, 99)},
+    "account.opened": {"terms": _is_date, "locale": _locale, "declared_age": _counted(2)},
     "request.received": {**_REQUEST, "due_on": _is_date, "channel": _channel},
     "request.verified": {**_REQUEST, "channel": _channel},
     "request.fulfilled": _REQUEST,
     "request.refused": {**_REQUEST, "reason": _one_of("unverified")},
     "erasure.executed": {"cause": _erasure_cause, "holdings": _are_names},
+    # Says nothing: it stands for an entry that another case would have left (append.pad).
+    "log.padded": {},
+    "key.rotated": {"from": _is_log_key, "to": _is_log_key},
+    "key.retired": {"key": _is_log_key},
+    "log.recovered": {
+        "origin": _is_origin,
+        "size": _whole(1, _MOST),
+        "root": _is_root,
+        "restored_size": _whole(0, _MOST),
+        "key": _is_log_key,
+    },
 }

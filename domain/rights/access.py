@@ -5,16 +5,23 @@ from __future__ import annotations
 import io
 import json
 import zipfile
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
+import structlog
 from sqlalchemy.orm import Session
 
+from domain.consent import receipts
 from domain.consent.purposes import purposes
 from domain.dates import timestamp
+from domain.ledger.errors import LedgerError
 from domain.rights.inventory import INVENTORY
 from domain.rights.models import DataSubjectRequest
+from domain.subjects import service as subjects
+
+log = structlog.get_logger()
 
 
 def collect(
@@ -66,10 +73,25 @@ def collect(
     }
 
 
-def archive(document: dict[str, Any], page: str) -> bytes:
-    """A ZIP of the page for people and the JSON for machines."""
+def proofs(session: Session, subject_id: UUID) -> dict[str, bytes]:
+    """The receipts of everything that the ledger says about a person, by the entry's id. An entry
+    that still waits for its place has none yet."""
+    wanted = [entry.id for entry in subjects.entries(session, subject_id)]
+    try:
+        return {entry.id: one.encode() for entry, one in receipts.receipts(session, wanted)}
+    except LedgerError as error:
+        # What is stored is not whole, and `flask ledger verify` says where. The person's right
+        # to a copy does not wait for that.
+        log.error("receipts_not_made", error=type(error).__name__)
+        return {}
+
+
+def archive(document: dict[str, Any], page: str, receipts: Mapping[str, bytes]) -> bytes:
+    """A ZIP of the page for people, the JSON for machines, and the receipts."""
     made = io.BytesIO()
     with zipfile.ZipFile(made, "w", zipfile.ZIP_DEFLATED) as file:
         file.writestr("index.html", page)
         file.writestr("data.json", json.dumps(document, ensure_ascii=False, indent=2) + "\n")
+        for entry_id, receipt in receipts.items():
+            file.writestr(f"receipts/{entry_id}.json", receipt)
     return made.getvalue()

@@ -12,6 +12,7 @@ from sqlalchemy.orm import Session
 from domain.delivery import outbox
 from domain.identity import accounts
 from domain.identity.models import Account
+from domain.ledger.append import pad
 from domain.rights import requests
 from domain.rights.errors import NotVerified
 from domain.rights.inventory import INVENTORY
@@ -41,50 +42,67 @@ def fulfil(session: Session, request: DataSubjectRequest, *, at: datetime) -> No
     if account is not None:
         person = accounts.person(session, account)
         letter = {"to": person.email, "name": None, "locale": account.locale}
-    forget(session, subject_id, "request", at=at)
+    # The whole story: an earlier mail about the request may just have gone with the person, and
+    # nobody but the reader of this one will be able to tell that these entries are theirs.
+    told = requests.entries(session, request)
+    told.append(forget(session, subject_id, "request", at=at))
     if letter is not None:
-        letter["reference"] = request.reference
+        letter.update(reference=request.reference, entries=told)
         outbox.post(session, "mail.erasure_done", letter, at=at)
 
 
 def forget(
     session: Session, subject_id: UUID, cause: Cause, *, at: datetime, but: Collection[str] = ()
-) -> None:
-    """Erase every holding of a person, `but` those named, and append `erasure.executed`.
+) -> str:
+    """Erase every holding of a person, `but` those named, and append `erasure.executed`, whose
+    id is returned.
 
     The entry is appended before the key that made its tag is destroyed: afterwards nobody can
     tell whose it was.
     """
     holdings = [holding for holding in INVENTORY if holding.name not in but]
     data = {"cause": cause, "holdings": [holding.name for holding in holdings]}
-    subjects.record(session, subject_id, "erasure.executed", data, at=at)
+    entry_id = subjects.record(session, subject_id, "erasure.executed", data, at=at)
     for holding in holdings:
         holding.erase(session, subject_id, at)
     session.flush()
+    return entry_id
 
 
 def forget_unconfirmed(session: Session, email: str, *, at: datetime) -> Account | None:
     """Erase a registration of this address that nobody confirmed, because the address comes
     anew; return the account that stays, if it is a confirmed one.
 
+    Appends one entry whatever it finds: `erasure.executed`, or one that says nothing.
+
     The tries at the address stay: they spare the inbox of whoever has it from being flooded.
     """
     account = accounts.find(session, email)
-    if account is None:
-        return None
+    if account is not None and _held(session, account.subject_id):
+        if not accounts.is_confirmed(session, account):
+            forget(session, account.subject_id, "replaced", at=at, but=("attempts",))
+            return None
+    else:
+        account = None
+    pad(session, at=at)
+    return account
+
+
+def _held(session: Session, subject_id: UUID) -> bool:
+    """Lock the person until the transaction ends; False if they were erased since we looked."""
     try:
-        subjects.lock(session, account.subject_id)
-    except UnknownSubject:  # erased since we looked
-        return None
-    if accounts.is_confirmed(session, account):
-        return account
-    forget(session, account.subject_id, "replaced", at=at, but=("attempts",))
-    return None
+        subjects.lock(session, subject_id)
+    except UnknownSubject:
+        return False
+    return True
 
 
-def forget_never_confirmed(session: Session, *, at: datetime, limit: int = 100) -> int:
-    """Erase the registrations that nobody confirmed within seven days; return how many."""
-    waiting = accounts.never_confirmed(session, before=at - UNCONFIRMED_FOR, limit=limit)
+def forget_never_confirmed(
+    session: Session, *, at: datetime, waited: timedelta = UNCONFIRMED_FOR, limit: int = 100
+) -> int:
+    """Erase the registrations that nobody confirmed in the time they `waited`, seven days;
+    return how many."""
+    waiting = accounts.never_confirmed(session, before=at - waited, limit=limit)
     forgotten = 0
     for subject_id in waiting:
         try:

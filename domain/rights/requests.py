@@ -18,6 +18,7 @@ from sqlalchemy.orm import Session
 from domain.dates import add_months, local_day, timestamp
 from domain.holding import Holding
 from domain.identity.models import SignedLink
+from domain.ledger.append import pad
 from domain.rights.errors import NotVerified
 from domain.rights.models import DataSubjectRequest
 from domain.subjects import service as subjects
@@ -56,7 +57,9 @@ def receive(
 ) -> DataSubjectRequest:
     """Open a request, or take up the one of the same kind that is not answered yet.
 
-    Asking again is the same request: the month runs from the first time.
+    Asking again is the same request: the month runs from the first time. Where it came by mail,
+    and anybody may have sent it, an entry that says nothing is appended then in place of
+    `request.received`.
     """
     subjects.lock(session, subject_id)
     waiting = session.scalar(
@@ -67,6 +70,8 @@ def receive(
         )
     )
     if waiting is not None:
+        if channel == "link":
+            pad(session, at=at)
         return waiting
     request = DataSubjectRequest(
         id=uuid4(),
@@ -94,14 +99,15 @@ def receive(
 
 def verify(
     session: Session, request: DataSubjectRequest, *, channel: Channel, at: datetime
-) -> None:
-    """Note that the request comes from the person; a second time changes nothing."""
+) -> bool:
+    """Note that the request comes from the person; return False if it was noted before."""
     if request.state != RequestState.RECEIVED.value:
-        return
+        return False
     request.state = RequestState.VERIFIED.value
     request.verified_at = at
     data = {"kind": request.kind, "reference": request.reference, "channel": channel}
     _append(session, request, "request.verified", data, at=at)
+    return True
 
 
 def fulfil(session: Session, request: DataSubjectRequest, *, at: datetime) -> bool:
@@ -158,8 +164,20 @@ def by_reference(session: Session, reference: str) -> DataSubjectRequest | None:
     )
 
 
-def refuse_unverified(session: Session, *, at: datetime, limit: int = 500) -> int:
-    """Close the requests that nobody verified within seven days; return how many.
+def entries(session: Session, request: DataSubjectRequest) -> list[str]:
+    """The ids of the ledger's entries about this request, in the order of what happened; none
+    once the person is erased."""
+    if request.subject_id is None:
+        return []
+    told = subjects.entries(session, request.subject_id)
+    return [entry.id for entry in told if entry.data.get("reference") == request.reference]
+
+
+def refuse_unverified(
+    session: Session, *, at: datetime, waited: timedelta = UNVERIFIED_FOR, limit: int = 500
+) -> int:
+    """Close the requests that nobody verified in the time they `waited`, seven days; return how
+    many.
 
     While a link works that was mailed for it, asked for anew perhaps, a request stays open.
     """
@@ -167,7 +185,7 @@ def refuse_unverified(session: Session, *, at: datetime, limit: int = 500) -> in
         select(DataSubjectRequest.id)
         .where(
             DataSubjectRequest.state == RequestState.RECEIVED.value,
-            DataSubjectRequest.received_at <= at - UNVERIFIED_FOR,
+            DataSubjectRequest.received_at <= at - waited,
             ~exists().where(
                 SignedLink.request_id == DataSubjectRequest.id,
                 SignedLink.used_at.is_(None),

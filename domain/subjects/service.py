@@ -3,25 +3,35 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 from typing import Any
 from uuid import UUID, uuid4
 
-from sqlalchemy import delete, insert, select, update
+from sqlalchemy import bindparam, delete, select, update
 from sqlalchemy.orm import Session
+from sqlalchemy.orm.util import identity_key
 
 from domain.dates import timestamp
 from domain.holding import Holding
-from domain.keys import KEY_BYTES, keyring
-from domain.ledger.append import append
+from domain.keys import KEY_BYTES, Keyring, keyring
 from domain.ledger.entry import Entry, decode, new_id
 from domain.ledger.models import LedgerEntry
+from domain.subjects import recording
 from domain.subjects.errors import UnknownSubject
 from domain.subjects.models import EntryLink, Subject
+from domain.subjects.recording import Known, Rows
 from domain.subjects.tags import tag
 
+# An entry's type and what it says.
+Fact = tuple[str, dict[str, Any]]
 _BATCH = 500
+_SUBJECT = Subject.__table__.c
+_KNOWN = (
+    select(_SUBJECT.wrapped_key, _SUBJECT.declared_age, _SUBJECT.linked)
+    .where(_SUBJECT.id == bindparam("subject"))
+    .with_for_update()
+)
 
 
 def open_subject(session: Session, *, at: datetime, declared_age: int | None = None) -> Subject:
@@ -62,23 +72,49 @@ def record(
     Locks the subject until the transaction ends, so the ordinals of one person are dense and
     in the order of what happened. Raises UnknownSubject and what `append` raises.
     """
-    counted = session.execute(
-        update(Subject)
-        .where(Subject.id == subject_id)
-        .values(linked=Subject.linked + 1)
-        .returning(Subject.linked, Subject.wrapped_key)
-        .execution_options(synchronize_session="fetch")
-    ).one_or_none()
-    if counted is None:
+    known = hold(session, subject_id)
+    entries = told(keyring(session), known, [(type, data)], at=at)
+    if not record_if_unchanged(session, known, entries):
+        raise UnknownSubject(subject_id)  # cannot be: nobody changes what is locked
+    return entries[0].id
+
+
+def hold(session: Session, subject_id: UUID) -> Known:
+    """What entries about this person depend on; they are locked until the transaction ends.
+    Raises UnknownSubject."""
+    session.flush()
+    row = session.execute(_KNOWN, {"subject": subject_id}).one_or_none()
+    if row is None:
         raise UnknownSubject(subject_id)
-    ordinal, wrapped_key = counted
-    entry_id = new_id()
-    key = unwrap(session, subject_id, wrapped_key)
-    append(session, Entry(id=entry_id, at=at, type=type, tag=tag(key, entry_id), data=data))
-    session.execute(
-        insert(EntryLink).values(entry_id=entry_id, subject_id=subject_id, ordinal=ordinal)
-    )
-    return entry_id
+    return Known(subject_id, *row)
+
+
+def record_if_unchanged(
+    session: Session, known: Known, entries: Sequence[Entry], *beside: Rows
+) -> bool:
+    """Append and link entries about a person, and write what is true only with them.
+
+    False, and nothing is done, if since `known` was read something was recorded about this
+    person, their age was corrected, or they are gone. That is looked at while the subject is
+    being locked, so who decides by what happened to a person before may read it without a lock
+    and decide again, under one, in the rare case. Raises what `append` raises.
+    """
+    if not recording.write(session.connection(), known, entries, *beside):
+        return False
+    loaded = session.identity_map.get(identity_key(Subject, known.subject_id))
+    if loaded is not None:
+        session.expire(loaded, ["linked"])
+    return True
+
+
+def told(ring: Keyring, known: Known, facts: Sequence[Fact], *, at: datetime) -> list[Entry]:
+    """The entries that say these facts of a person, for `record_if_unchanged`."""
+    key = ring.unseal(known.wrapped_key, _context(known.subject_id))
+    entries = []
+    for type, data in facts:
+        entry_id = new_id()
+        entries.append(Entry(id=entry_id, at=at, type=type, tag=tag(key, entry_id), data=data))
+    return entries
 
 
 def entries(session: Session, subject_id: UUID) -> Iterator[Entry]:
