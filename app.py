@@ -26,6 +26,7 @@ from werkzeug.middleware.proxy_fix import ProxyFix
 
 import blueprints.accounts
 import blueprints.development
+import blueprints.ledger
 import blueprints.preferences
 import blueprints.requests
 import blueprints.site
@@ -36,19 +37,21 @@ import letters
 import logs
 from commands import starting
 from database import Database
-from domain.consent import decisions, notices, purposes
+from domain.consent import notices, purposes
 from domain.consent.errors import ConsentError
 from domain.consent.purposes import PurposeRegister
 from domain.dates import OSLO
 from domain.delivery import outbox
 from domain.delivery.errors import BadMailUrl
 from domain.delivery.transports import transport
-from domain.delivery.worker import Worker
+from domain.delivery.worker import Handler, Worker
 from domain.identity import limits, signed_links
 from domain.identity.errors import TooManyTries
 from domain.identity.passwords import Passwords
+from domain.ledger.sequencer import Sequencer
+from domain.ledger.witnesses import Asking
 from domain.locales import DEFAULT, LOCALES
-from domain.rights import erasure, intake, requests
+from domain.rights import intake, settling, telling
 from domain.subjects.errors import UnknownSubject
 from settings import Settings, SettingsError
 
@@ -74,6 +77,7 @@ def create_app(settings: Settings | None = None) -> Flask:
     register = purposes.load(settings.content, marketing_age=settings.marketing_age)
     info = {
         "keyring": settings.keys,
+        "log": settings.log,
         "purposes": register,
         "mail_domain": letters.mail_domain(settings),
     }
@@ -88,6 +92,7 @@ def create_app(settings: Settings | None = None) -> Flask:
         blueprints.accounts,
         blueprints.preferences,
         blueprints.requests,
+        blueprints.ledger,
     ):
         app.register_blueprint(package.bp)
     if settings.development and settings.mail_url.startswith("folder:"):
@@ -131,12 +136,15 @@ def _wire(app: Flask, settings: Settings, database: Database, register: PurposeR
     if settings.trusted_proxies:
         # Only the visitor's address is taken from a proxy.
         app.wsgi_app = ProxyFix(app.wsgi_app, x_for=settings.trusted_proxies, x_proto=0)  # type: ignore[method-assign]
-    render = partial(letters.render, app)
-    handlers = {
+    render, ready = partial(letters.render, app), partial(letters.ready, app)
+    handlers: dict[str, Handler] = {
         "intake.request": partial(_take, intake.take_request, settings.link_lifetime),
         "intake.reset": partial(_take, intake.take_reset, settings.link_lifetime),
+        "intake.receipts": telling.take_receipts,
+        settling.KIND: settling.settle,
     }
-    worker = Worker(database, transport(settings.mail_url), render, handlers, extensions.now)
+    post = transport(settings.mail_url)
+    worker = Worker(database, post, render, handlers, extensions.now, ready)
     parts = {
         "settings": settings,
         "database": database,
@@ -144,6 +152,7 @@ def _wire(app: Flask, settings: Settings, database: Database, register: PurposeR
         "operator": register.operator,
         "processors": register.processors,
         "worker": worker,
+        "sequencer": Sequencer(database, extensions.now, Asking(extensions.now)),
         "housekeeping": partial(housekeeping, database),
     }
     extensions.init(app, parts)
@@ -179,18 +188,19 @@ def _take(service, lifetime: timedelta, session: Session, payload, at: datetime)
 def housekeeping(database: Database, at: datetime) -> None:
     """What time does to what is kept: consents expire, old links and attempts go."""
     with database.transaction() as session:
-        expired = decisions.expire_due(session, at=at)
+        expired = telling.expire_due(session, at=at)
     with database.transaction() as session:
-        refused = requests.refuse_unverified(session, at=at)
+        refused = settling.close_left(session, at=at)
     with database.transaction() as session:
-        unconfirmed = erasure.forget_never_confirmed(session, at=at)
+        unconfirmed = settling.clear_up(session, at=at)
     with database.transaction() as session:
         signed_links.purge(session, at=at)
         limits.purge(session, at=at)
         outbox.purge(session, at=at)
-    database.scrub()
+    scrubbed = database.scrub()
     log.info(
         "housekeeping",
+        scrubbed=scrubbed,
         consents_expired=expired,
         requests_refused=refused,
         registrations_erased=unconfirmed,

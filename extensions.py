@@ -14,11 +14,14 @@ from urllib.parse import urlencode
 from uuid import UUID
 
 import flask_login
-from babel import dates
+from babel import Locale, dates
 from flask import Flask, Response, current_app, g, request
 from flask import session as cookie
+from flask.sessions import SecureCookieSessionInterface
 from flask_babel import Babel, get_locale
 from flask_wtf.csrf import CSRFProtect
+from itsdangerous import URLSafeTimedSerializer
+from sqlalchemy import bindparam, select
 from sqlalchemy.orm import Session
 
 from database import Database
@@ -34,6 +37,12 @@ V = TypeVar("V", bound=Callable[..., Any])
 
 LANGUAGE_COOKIE = "lang"
 LANGUAGE_SECONDS = 365 * 24 * 3600
+
+_WHO = select(Account.subject_id, Account.stamp, Account.locale).where(
+    Account.id == bindparam("account")
+)
+
+_LANGUAGES = {code: Locale.parse(code) for code in LOCALES}
 
 login_manager = flask_login.LoginManager()
 csrf = CSRFProtect()
@@ -101,6 +110,11 @@ def locale() -> str:
         asked = request.args.get("lang")
         g.locale = asked if asked in LOCALES else _language_without_asking()
     return cast(str, g.locale)
+
+
+def _language() -> Locale:
+    """The same for Babel, which would read the name anew for each answer."""
+    return _LANGUAGES[locale()]
 
 
 def _language_without_asking() -> str:
@@ -177,8 +191,7 @@ def load_user(account_id: str) -> SignedIn | None:
     if too_long or at - seen > site.idle_timeout.total_seconds():
         _forget_who()
         return None
-    with reading() as session:
-        account = accounts.get(session, UUID(account_id))
+    account = database().first(_WHO, {"account": UUID(account_id)})
     if account is None or account.stamp != cookie.get("stamp"):
         _forget_who()
         return None
@@ -199,22 +212,42 @@ def _whole(name: str) -> int:
     return value if isinstance(value, int) else 0
 
 
+class _Sessions(SecureCookieSessionInterface):
+    """Flask's own sessions, but what signs them is made once and not twice for each answer."""
+
+    _serializer: URLSafeTimedSerializer | None = None
+
+    def get_signing_serializer(self, app: Flask) -> URLSafeTimedSerializer | None:
+        """The key is the application's, and stays the same while it runs."""
+        if self._serializer is None:
+            made = super().get_signing_serializer(app)
+            if made is not None:
+                signer = made.make_signer(made.salt)
+                made.make_signer = lambda salt=None: signer  # type: ignore[method-assign]
+            self._serializer = made
+        return self._serializer
+
+
 def init(app: Flask, parts: dict[str, Any]) -> None:
     """Tie the extensions to the application and hand it its parts."""
     app.extensions.update(parts)
+    app.session_interface = _Sessions()
     login_manager.init_app(app)
+    # No cookie remembers anybody here; to look for one it would read the session for every file.
+    app.after_request_funcs[None].remove(login_manager._update_remember_cookie)
     login_manager.user_loader(load_user)
     login_manager.login_view = "accounts.login"
     login_manager.login_message = None
     login_manager.session_protection = None  # it would keep a hash of the user agent
     csrf.init_app(app)
-    babel.init_app(app, locale_selector=locale, default_domain="messages")
+    babel.init_app(app, locale_selector=_language, default_domain="messages")
     app.after_request(_remember_language)
 
 
 def _remember_language(response: Response) -> Response:
     # Not where the reader would have got that language anyway, as by most links in mails.
-    chosen = request.args.get("lang")
+    # Nor with an answer that has no words, and is kept by caches for everyone.
+    chosen = request.args.get("lang") if response.mimetype == "text/html" else None
     if chosen in LOCALES and _language_without_asking() != chosen:
         response.set_cookie(
             LANGUAGE_COOKIE,

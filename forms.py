@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Self
 
+from flask import g, request
 from flask_babel import gettext as _
 from flask_babel import lazy_gettext as __
 from flask_wtf import FlaskForm
@@ -39,6 +41,11 @@ class SiteForm(FlaskForm):
         return valid
 
 
+def sent_from_here() -> bool:
+    """Whether this POST came with a good CSRF token: app.py has looked."""
+    return bool(g.get("csrf_valid", False))
+
+
 class EmptyForm(SiteForm):
     """A form that is one button: only the token against forgery."""
 
@@ -64,7 +71,7 @@ class ConsentForm(SiteForm):
     presentation = HiddenField()
 
     @classmethod
-    def showing(cls, content: dict[str, Any], **values: Any) -> Self:
+    def showing(cls, content: Mapping[str, Any], **values: Any) -> Self:
         """The form with a box for each purpose of a presentation, unticked unless `values`
         say that the person's yes is in force."""
         boxes = {
@@ -73,6 +80,17 @@ class ConsentForm(SiteForm):
         }
         made: Self = type(cls.__name__, (cls,), boxes)(**values)
         return made
+
+    @staticmethod
+    def sent() -> tuple[str | None, dict[str, bool]]:
+        """The token of what was shown and what was ticked by purpose, as they were sent: what a
+        form made of this request would say, without making one."""
+        ticked = {
+            name.removeprefix("consent-"): value not in BooleanField.false_values
+            for name, value in request.form.items()
+            if name.startswith("consent-")
+        }
+        return request.form.get("presentation"), ticked
 
     def choices(self) -> dict[str, bool]:
         """What was ticked, by purpose."""

@@ -43,18 +43,24 @@ def policy(nonce: str) -> str:
 def init(app: Flask, *, secure: bool) -> None:
     """Add the headers to every response of the application."""
 
+    always = {
+        "Referrer-Policy": "strict-origin-when-cross-origin",
+        "X-Content-Type-Options": "nosniff",
+        "X-Frame-Options": "DENY",
+        "Cross-Origin-Opener-Policy": "same-origin",
+        "Permissions-Policy": "camera=(), geolocation=(), microphone=()",
+    }
+    if secure:
+        always["Strict-Transport-Security"] = f"max-age={_YEAR}; includeSubDomains"
+
     @app.after_request
     def add(response: Response) -> Response:
         given = response.headers
         # The hook also runs for responses made before others could set anything on `g`.
-        given.setdefault("Content-Security-Policy", policy(csp_nonce()))
-        given.setdefault("Referrer-Policy", "strict-origin-when-cross-origin")
-        given.setdefault("X-Content-Type-Options", "nosniff")
-        given.setdefault("X-Frame-Options", "DENY")
-        given.setdefault("Cross-Origin-Opener-Policy", "same-origin")
-        given.setdefault("Permissions-Policy", "camera=(), geolocation=(), microphone=()")
-        if secure:
-            given.setdefault("Strict-Transport-Security", f"max-age={_YEAR}; includeSubDomains")
+        wanted = {"Content-Security-Policy": policy(csp_nonce()), **always}
+        # What a view has set stays. Asked once for all: each `setdefault` would look at each.
+        present = {name.lower() for name, _ in given}
+        given.extend({name: text for name, text in wanted.items() if name.lower() not in present})
         if request.endpoint == "static" and response.status_code < 400:
             given["Cache-Control"] = f"public, max-age={_YEAR}, immutable"
         else:
@@ -77,7 +83,10 @@ def _compress(response: Response) -> Response:
     """Gzip what a browser asked for compressed. What is reflected in a page from its address
     is never secret, and what is secret is never beside what a stranger chose (BREACH): forms
     answer only to their own POST."""
-    response.vary.add("Accept-Encoding")
+    if "Vary" in response.headers:
+        response.vary.add("Accept-Encoding")
+    else:
+        response.headers["Vary"] = "Accept-Encoding"
     if (
         response.mimetype not in _COMPRESSED
         or not request.accept_encodings.quality("gzip")

@@ -1,13 +1,13 @@
 """Where Flask's templates meet delivery: a queued message becomes a mail in its reader's language.
 
-Only settings and the message decide what a mail says: there is no request here, so no link can
-take its address from a Host header.
+Only settings, the message and the ledger decide what a mail says: there is no request here, so
+no link can take its address from a Host header.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import date, datetime
 from email.headerregistry import Address
 from email.message import EmailMessage
@@ -21,9 +21,12 @@ from flask_babel import force_locale
 
 from domain.consent.operator import Operator
 from domain.delivery.errors import UnknownKind
-from domain.delivery.outbox import MAIL
+from domain.delivery.outbox import LAST_MAIL, MAIL
 from domain.delivery.transports import POLICY
+from domain.ledger import standing
 from domain.locales import DEFAULT, LOCALES
+from domain.rights import enclosures
+from domain.rights.enclosures import Recorded
 from settings import Settings
 
 # Where the token of each mail that carries one is taken.
@@ -42,6 +45,8 @@ LETTERS = (
     "reset_unknown",
     "password_changed",
     "request_unknown",
+    "request_received",
+    "choices",
     "access_done",
     "erasure_done",
 )
@@ -53,15 +58,26 @@ _NO_NAME = re.compile(r"[/:@<>\\\d]|\S\.\S|.{61}")
 def render(
     app: Flask, kind: str, payload: Mapping[str, Any], message_id: str, at: datetime
 ) -> EmailMessage:
-    """Make the mail that `kind` names of what was posted. Raises UnknownKind."""
+    """Make the mail that `kind` names of what was posted, with the receipts of its entries that
+    can be made now, and the newest checkpoint in its footer. Raises UnknownKind."""
     name = kind.removeprefix(MAIL)
     if name not in LETTERS:
         raise UnknownKind(kind)
     settings: Settings = app.extensions["settings"]
     operator: Operator = app.extensions["operator"]
     locale = payload["locale"] if payload["locale"] in LOCALES else DEFAULT
+    with app.extensions["database"].reading() as session:
+        recorded = enclosures.recorded(session, payload, locale)
+        newest = standing.newest(session)
     with app.app_context(), force_locale(locale):
-        words = {**_words(name, payload, settings, locale), "operator": operator}
+        words = {
+            **_words(name, payload, settings, locale),
+            "operator": operator,
+            "recorded": recorded,
+            "newest": newest,
+            # Nobody can sign in any more to get what is missing.
+            "erased": kind == LAST_MAIL,
+        }
         subject = " ".join(_text(app, f"{name}/subject.txt", words).split())
         plain = _tidy(_text(app, f"{name}/body.txt", words))
         html = _text(app, f"{name}/body.html", {**words, "subject": subject})
@@ -79,9 +95,18 @@ def render(
     # Every server takes it (8bit they need not), and it keeps long links whole.
     mail.set_content(plain, cte="quoted-printable")
     mail.add_alternative(html, subtype="html", cte="quoted-printable")
+    _enclose(mail, recorded)
     # Last: making the mail multipart moves Content-* into its first part.
     mail["Content-Language"] = locale
     return mail
+
+
+def ready(app: Flask, payload: Mapping[str, Any]) -> bool:
+    """Whether every receipt that a mail is to carry can be made. The worker waits a little."""
+    if not payload.get("entries"):
+        return True
+    with app.extensions["database"].reading() as session:
+        return enclosures.ready(session, payload)
 
 
 def mail_domain(settings: Settings) -> str:
@@ -107,6 +132,14 @@ def _words(
         "minutes": int(settings.link_lifetime.total_seconds() // 60),
         "page": page,
     }
+
+
+def _enclose(mail: EmailMessage, recorded: Sequence[Recorded]) -> None:
+    for one in recorded:
+        if one.receipt is not None:
+            mail.add_attachment(
+                one.receipt, maintype="application", subtype="json", filename=one.file_name
+            )
 
 
 def _text(app: Flask, template: str, words: Mapping[str, Any]) -> str:

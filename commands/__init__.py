@@ -7,7 +7,24 @@ from flask import Flask
 
 def register(app: Flask) -> None:
     """Add the commands to the application."""
-    from commands import database, decisions, keys, ledger, notices, outbox, serve, worker
+    from commands import (
+        database,
+        decisions,
+        export,  # noqa: F401 - these five add their commands to ledger.group
+        keys,
+        ledger,
+        log_keys,  # noqa: F401
+        notices,
+        outbox,
+        receipt,  # noqa: F401
+        recovery,  # noqa: F401
+        sequencing,  # noqa: F401
+        serve,
+        witness,
+        worker,
+    )
+
+    ledger.group.add_command(witness.witness)
 
     for command in (
         database.group,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import signal
 import subprocess
@@ -19,6 +20,7 @@ from commands import starting
 from domain.consent.errors import ConsentError
 from extensions import settings
 
+LARGEST_REQUEST = 512 * 1024
 _THREADS = 8
 _GRACE_SECONDS = 10
 
@@ -30,7 +32,11 @@ _GRACE_SECONDS = 10
 @with_appcontext
 def serve(host: str, port: int, beside: bool) -> None:
     """Serve the site and run the worker. Ctrl-C ends both; so does the end of either."""
+    # It would write a line for each request that waits for a thread, which is what they do.
+    logging.getLogger("waitress.queue").setLevel(logging.ERROR)
     app: Flask = current_app._get_current_object()  # type: ignore[attr-defined]
+    if beside:
+        starting.check_signs(settings(), "serve without it (--no-worker), and run")
     try:
         starting.check(app)
     except (starting.NotReady, ConsentError) as error:
@@ -42,6 +48,9 @@ def serve(host: str, port: int, beside: bool) -> None:
             port=port,
             threads=_THREADS,
             ident=None,
+            # What a visitor sends is kept until it is all there, before the application can
+            # refuse it: twice what the largest form may be (forms with a file: 256 KiB).
+            max_request_body_size=LARGEST_REQUEST,
             # The application itself believes as many proxies as it was told to.
             clear_untrusted_proxy_headers=settings().trusted_proxies == 0,
         )

@@ -1,10 +1,12 @@
-"""`flask worker`: deliver what the outbox holds, until told to stop."""
+"""`flask worker`: deliver what the outbox holds and sequence the log, until told to stop."""
 
 from __future__ import annotations
 
 import signal
 import threading
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from datetime import datetime, timedelta
 from typing import Protocol
 
@@ -14,12 +16,17 @@ from flask import current_app
 from flask.cli import with_appcontext
 from sqlalchemy.exc import SQLAlchemyError
 
-from extensions import now
+from commands import starting
+from domain.ledger.errors import LedgerError
+from extensions import now, reading, settings
 
 POLL_SECONDS = 1.0
+SEQUENCE_SECONDS = 0.2
 # While the database is away: this long at first, twice as long each time, up to the last.
 AWAY_SECONDS = (1.0, 30.0)
 HOUSEKEEPING = timedelta(hours=1)
+# What was erased lies on in SQLite's write-ahead log until nobody reads an older state.
+SCRUB_SECONDS = 5.0
 
 log = structlog.get_logger()
 
@@ -31,21 +38,99 @@ class Delivers(Protocol):
         """Deliver all that is due."""
 
 
+class Sequences(Protocol):
+    """What this loop needs of a domain.ledger.sequencer.Sequencer."""
+
+    def run_once(self, stopping: Callable[[], bool] = ...) -> int:
+        """Sequence all that waits, sign and publish."""
+
+    def give_back(self) -> None:
+        """Let another begin at once."""
+
+
 @click.command("worker")
 @with_appcontext
 def worker() -> None:
-    """Deliver mails and do what was put off, until SIGTERM or Ctrl-C.
+    """Deliver mails, sequence the log and do what was put off, until SIGTERM or Ctrl-C.
 
     The message in hand is finished first. A kill loses nothing: what was in hand is
-    delivered again when its lease has run out.
+    delivered again, and sequenced on, when its lease has run out.
     """
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
     extensions = current_app.extensions
+    starting.check_signs(settings())
+    _check_log()
     log.info("worker_started")
-    run(extensions["worker"], extensions["housekeeping"], stop)
+    with sequencing(extensions["sequencer"], stop):
+        scrub_again = extensions["database"].scrub_again
+        run(extensions["worker"], extensions["housekeeping"], stop, scrub_again=scrub_again)
     log.info("worker_stopped")
+
+
+def _check_log() -> None:
+    """Deliver nothing for an older copy of the database: its mails may have been sent already.
+
+    A database that is away is waited for; the sequencer asks again before it extends anything.
+    """
+    try:
+        with reading() as session:
+            starting.check_log(session)
+    except starting.NotReady as error:
+        raise click.ClickException(str(error)) from error
+    except SQLAlchemyError as error:
+        log.error("worker_waits", error=type(error).__name__, seconds=0)
+
+
+@contextmanager
+def sequencing(sequencer: Sequences, stop: threading.Event) -> Iterator[None]:
+    """Sequence in a thread beside the block: a mail may wait for its server, the log must not.
+
+    The thread ends with the block. Should it end by itself, it sets `stop`, and the end of the
+    block raises: nobody may go on for days without seeing that the log stands still.
+    """
+    failures: list[BaseException] = []
+
+    def until_stopped() -> None:
+        try:
+            sequence(sequencer, stop)
+        except BaseException as error:
+            log.error("sequencer_ended", exc_info=error)
+            failures.append(error)
+            stop.set()
+
+    thread = threading.Thread(target=until_stopped, name="sequencer")
+    thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        thread.join()
+    if failures:
+        raise click.ClickException(f"the sequencer ended: {_told(failures[0])}")
+
+
+def sequence(sequencer: Sequences, stop: threading.Event) -> None:
+    """Sequence until `stop` is set. A database or a disk that goes away is waited for."""
+    pause = AWAY_SECONDS[0]
+    while not stop.is_set():
+        try:
+            sequencer.run_once(stop.is_set)
+        except (SQLAlchemyError, OSError) as error:
+            log.error("sequencer_waits", error=type(error).__name__, seconds=pause)
+            stop.wait(pause)
+            pause = min(2 * pause, AWAY_SECONDS[1])
+        else:
+            pause = AWAY_SECONDS[0]
+            stop.wait(SEQUENCE_SECONDS)
+    with suppress(SQLAlchemyError):  # away: the lease runs out by itself
+        sequencer.give_back()
+
+
+def _told(error: BaseException) -> str:
+    """The ledger's own words name sizes and files; any other error's text may quote a row."""
+    return str(error) if isinstance(error, LedgerError) else type(error).__name__
 
 
 def run(
@@ -53,18 +138,23 @@ def run(
     housekeeping: Callable[[datetime], None],
     stop: threading.Event,
     clock: Callable[[], datetime] = now,
+    scrub_again: Callable[[], bool] = lambda: True,
 ) -> None:
-    """Deliver until `stop` is set, and keep house once an hour.
+    """Deliver until `stop` is set, keep house once an hour, and scrub where somebody could not.
 
     A database that goes away is waited for: that ends no worker.
     """
-    pause, kept_at = AWAY_SECONDS[0], None
+    pause, kept_at, scrub_at = AWAY_SECONDS[0], None, 0.0
     while not stop.is_set():
         try:
             worker.run_once(stop.is_set)
             if kept_at is None or clock() - kept_at >= HOUSEKEEPING:
                 kept_at = clock()
                 _keep_house(housekeeping, kept_at)
+            if time.monotonic() >= scrub_at:
+                scrub_at = time.monotonic() + SCRUB_SECONDS
+                if not scrub_again():
+                    log.warning("scrub_gave_up", seconds=SCRUB_SECONDS)
         except SQLAlchemyError as error:
             # Not its text: a database error quotes the row.
             log.error("worker_waits", error=type(error).__name__, seconds=pause)

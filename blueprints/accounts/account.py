@@ -18,7 +18,7 @@ from domain.identity import accounts, limits, signed_links
 from domain.identity.limits import LimitKind
 from domain.identity.models import Account
 from domain.identity.signed_links import LinkKind
-from domain.rights import requests
+from domain.rights import requests, telling
 from domain.subjects import service as subjects
 from extensions import (
     client_ip,
@@ -112,7 +112,9 @@ def _correct(session: Session, form: ProfileForm, address: str) -> list[str]:
     accounts.update(session, own, form.person(address), at=at)
     accounts.set_locale(session, own, form.locale.data)
     accounts.declare_age(session, own, form.age.data)
-    return decisions.invalidate_under_age(session, own.subject_id, at=at)
+    ended = decisions.invalidate_under_age(session, own.subject_id, at=at)
+    telling.changed(session, own.subject_id, ended, at=at)
+    return ended
 
 
 def _ask_new_address(session: Session, wanted: str) -> None:

@@ -28,7 +28,10 @@ from domain.identity.accounts import Person
 from domain.identity.errors import AddressTaken
 from domain.identity.limits import LimitKind
 from domain.identity.signed_links import LinkKind
-from domain.rights import erasure
+from domain.ledger.append import pad
+from domain.rights import erasure, settling
+from domain.rights.settling import Matter
+from domain.subjects import service as subjects
 from extensions import (
     client_ip,
     keeps_typed,
@@ -96,19 +99,28 @@ def open_account(
 
     A known address takes the same work, undone at its end, so that the time tells nothing
     (requirement 64); its owner gets a mail that says so. A registration that nobody confirmed
-    counts for nothing and is replaced: whoever confirms gets their own choices.
+    counts for nothing and is replaced: whoever confirms gets their own choices. Each of them
+    makes the log grow by as much, now and in a week.
     """
     email = form.email.data
     person = form.person(email)
-    while (known := erasure.forget_unconfirmed(session, email, at=at)) is None:
+    settling.later(session, Matter.REGISTRATION, at=at)
+    while True:
+        attempt = session.begin_nested()
+        known = erasure.forget_unconfirmed(session, email, at=at)
+        if known is not None:
+            break
         try:
-            return _open(session, person, form, password_hash, shown, at=at)
+            return _open(session, person, form, password_hash, shown, at=at)[0]
         except AddressTaken:
-            continue  # somebody was quicker by a moment: nobody confirmed theirs yet
+            # Somebody was quicker by a moment, and nobody confirmed theirs yet. What this round
+            # appended goes, or whoever sends two forms at once would see one entry more.
+            attempt.rollback()
     undone = session.begin_nested()
     stranger = replace(person, email=f"{secrets.token_hex(16)}@unused.example")
-    nothing = _open(session, stranger, form, password_hash, shown, at=at)
+    nothing, entries = _open(session, stranger, form, password_hash, shown, at=at)
     undone.rollback()
+    pad(session, len(entries), at=at)
     owner = accounts.person(session, known)
     letter = {"to": owner.email, "name": owner.name, "locale": known.locale}
     outbox.post(session, "mail.already_registered", letter, at=at, about=known.subject_id)
@@ -123,7 +135,8 @@ def _open(
     shown: Shown,
     *,
     at: datetime,
-) -> str:
+) -> tuple[str, list[str]]:
+    """Return the token of the link, and the ids of the entries."""
     # The terms that the form linked to: they may have changed since, at midnight.
     terms = notices.in_force(session, "terms", locale(), on=local_day(shown.served_at))
     account = accounts.register(
@@ -144,9 +157,16 @@ def _open(
         lifetime=settings().link_lifetime,
         at=at,
     )
-    letter = {"to": person.email, "name": person.name, "locale": locale(), "token": token}
+    entries = [entry.id for entry in subjects.entries(session, account.subject_id)]
+    letter = {
+        "to": person.email,
+        "name": person.name,
+        "locale": locale(),
+        "token": token,
+        "entries": entries,
+    }
     outbox.post(session, "mail.confirm", letter, at=at, about=account.subject_id)
-    return token
+    return token, entries
 
 
 def _old_enough(form: RegisterForm) -> bool:

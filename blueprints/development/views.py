@@ -61,6 +61,7 @@ def mail(name: str) -> ResponseReturnValue:
             subject=str(mail["Subject"]),
             shown=[(header, str(mail[header])) for header in _SHOWN if header in mail],
             lines=[[*_pieces(line)] for line in _body(mail, "plain").splitlines()],
+            attached=[part.get_filename() for part in mail.iter_attachments()],
             sandbox=_SANDBOX,
         )
     )
@@ -79,6 +80,19 @@ def html(name: str) -> ResponseReturnValue:
         f" frame-ancestors 'self'; sandbox {_SANDBOX}"
     )
     response.headers["X-Frame-Options"] = "SAMEORIGIN"
+    return response
+
+
+@bp.get("/mail/<name>/<int:number>")
+def attachment(name: str, number: int) -> ResponseReturnValue:
+    """One of the files that the mail carries, to keep."""
+    parts = list(_read(_folder(), name).iter_attachments())
+    if number >= len(parts):
+        abort(404)
+    part = parts[number]
+    content = part.get_payload(decode=True)
+    response = Response(content, mimetype=part.get_content_type())
+    response.headers.set("Content-Disposition", "attachment", filename=part.get_filename())
     return response
 
 

@@ -4,6 +4,6 @@ from flask import Blueprint
 
 bp = Blueprint("preferences", __name__)
 
-from blueprints.preferences import views  # noqa: E402 - the views register themselves on bp
+from blueprints.preferences import receipts, views  # noqa: E402 - the views register themselves on bp
 
-__all__ = ["bp", "views"]
+__all__ = ["bp", "receipts", "views"]

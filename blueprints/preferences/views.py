@@ -16,17 +16,18 @@ from domain.consent.errors import StalePresentation, UnderAge
 from domain.consent.permission import Permission, permitted
 from domain.consent.presentations import Document, Shown
 from domain.consent.purposes import purposes
+from domain.rights import choosing
 from domain.subjects import service as subjects
 from extensions import (
     current_user,
+    database,
     keeps_typed,
     locale,
     login_required,
     now,
     reading,
-    transaction,
 )
-from forms import ConsentForm
+from forms import ConsentForm, sent_from_here
 
 
 @bp.route("/preferences", methods=["GET", "POST"])
@@ -35,38 +36,29 @@ from forms import ConsentForm
 def show() -> ResponseReturnValue:
     """Show what is in force, and record the decisions made on the page."""
     at = now()
-    state, document, token = _state(at)
-    ticked = {f"consent-{one}": yes for one, yes in state["ticked"].items()}
-    form = ConsentForm.showing(document.content, data=ticked)
-    if request.method == "POST":
-        valid = form.validate()
+    stale = False
+    if request.method == "POST" and sent_from_here():
         try:
-            shown = _answered(form, save=valid, at=at)
+            return _save(at)
         except (StalePresentation, UnderAge):
-            form.was_stale()
-            for field in form.consents():
-                field.data = ticked[field.name]
-        else:
-            if valid:
-                flash(_("Your choices are saved."), "success")
-                return redirect(url_for("preferences.show"), code=303)
-            # What was ticked stays, so the words it was ticked on stay too, and their age.
-            document, token = shown.document, form.presentation.data
-    form.presentation.data = token
-    page = render_template(
-        "preferences/show.html", form=form, content=document.content, at=at, **state
-    )
-    return page, 422 if request.method == "POST" else 200
+            stale = True
+    return _page(at, stale=stale)
 
 
 @bp.get("/preferences/history")
 @login_required
 def history() -> ResponseReturnValue:
-    """Every decision, newest first, each with what was shown."""
+    """Every decision, newest first, each with what was shown and its receipt; below them what
+    else the ledger says about the person."""
     with reading() as session:
-        found = decisions.history(session, current_user.subject_id)
+        entries = list(subjects.entries(session, current_user.subject_id))[::-1]
         register = purposes(session)
-    return render_template("preferences/history.html", decisions=found[::-1], register=register)
+    return render_template(
+        "preferences/history.html",
+        decisions=[Decision.of(one) for one in entries if one.type.startswith("consent.")],
+        others=[one for one in entries if not one.type.startswith("consent.")],
+        register=register,
+    )
 
 
 @bp.get("/preferences/history/<entry_id>")
@@ -89,14 +81,44 @@ def decision(entry_id: str) -> ResponseReturnValue:
     )
 
 
-def _answered(form: ConsentForm, *, save: bool, at: datetime) -> Shown:
-    """What the form shows, with what was chosen on it recorded. Raises StalePresentation,
-    UnderAge."""
-    with transaction() as session:
-        shown = presentations.shown(session, "preferences", form.presentation.data, at=at)
-        if save:
-            decisions.record(session, current_user.subject_id, form.choices(), shown, at=at)
-    return shown
+def _save(at: datetime) -> ResponseReturnValue:
+    """Record what was chosen, and nothing besides: the page is made when it is asked for again.
+    Raises StalePresentation, UnderAge."""
+    token, choices = ConsentForm.sent()
+    choosing.choose(database(), current_user.subject_id, "preferences", token, choices, at=at)
+    flash(_("Your choices are saved."), "success")
+    return redirect(url_for("preferences.show"), code=303)
+
+
+def _page(at: datetime, *, stale: bool) -> ResponseReturnValue:
+    """The choices; after a POST that recorded nothing, with the reason above them."""
+    state, document, token = _state(at)
+    ticked = {f"consent-{one}": yes for one, yes in state["ticked"].items()}
+    form = ConsentForm.showing(document.content, data=ticked)
+    if request.method == "POST":
+        form.validate()
+        shown = None if stale else _shown(form.presentation.data, at)
+        if shown is None:
+            form.was_stale()
+            for field in form.consents():
+                field.data = ticked[field.name]
+        else:
+            # What was ticked stays, so the words it was ticked on stay too, and their age.
+            document, token = shown.document, form.presentation.data
+    form.presentation.data = token
+    page = render_template(
+        "preferences/show.html", form=form, content=document.content, at=at, **state
+    )
+    return page, 422 if request.method == "POST" else 200
+
+
+def _shown(token: str | None, at: datetime) -> Shown | None:
+    """What a form shows that was sent without a good CSRF token; None where that is over."""
+    try:
+        with reading() as session:
+            return presentations.shown(session, "preferences", token, at=at)
+    except StalePresentation:
+        return None
 
 
 def _state(at: datetime) -> tuple[dict[str, Any], Document, str]:

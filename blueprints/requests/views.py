@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from uuid import UUID
+from datetime import datetime
 
+import structlog
 from flask import Response, abort, redirect, render_template, request, url_for
 from flask import session as cookie
 from flask.typing import ResponseReturnValue
@@ -18,12 +19,14 @@ from domain.delivery import outbox
 from domain.identity import accounts, limits, signed_links
 from domain.identity.errors import BadLink, ExpiredLink
 from domain.identity.limits import LimitKind
+from domain.ledger.entry import Entry
 from domain.rights import access, erasure, requests
 from domain.rights.errors import NotVerified
 from domain.rights.intake import LINKS
 from domain.rights.inventory import INVENTORY
 from domain.rights.models import DataSubjectRequest
 from domain.rights.requests import RequestKind, RequestState
+from domain.subjects import service as subjects
 from extensions import (
     client_ip,
     current_user,
@@ -36,6 +39,8 @@ from extensions import (
     transaction,
 )
 from forms import EmptyForm
+
+log = structlog.get_logger()
 
 # How long a verified person may take to press the button. The link itself is used up by then.
 _MINUTES = 30
@@ -115,6 +120,7 @@ def show(reference: str) -> ResponseReturnValue:
         request=asked,
         may_act=may_act,
         inventory=INVENTORY,
+        entries=_entries(asked),
         mail_folder=settings().development and settings().mail_url.startswith("folder:"),
     )
 
@@ -129,26 +135,34 @@ def _new_signed_in() -> ResponseReturnValue:
                 subject_id = current_user.subject_id
                 kind = RequestKind(form.kind.data)
                 asked = requests.receive(session, subject_id, kind, channel="account", at=at)
-                requests.verify(session, asked, channel="account", at=at)
+                if requests.verify(session, asked, channel="account", at=at):
+                    _tell(session, asked, "mail.request_received", at=at)
             return _enter(asked)
         form.password.errors = [_("This is not your password")]
     return render_template("requests/new.html", form=form), 422 if form.errors else 200
 
 
 def _copy(asked: DataSubjectRequest) -> ResponseReturnValue:
-    """The ZIP. Made and noted in one transaction: what could not be made was not given."""
+    """The ZIP: made first and then noted, so that what could not be made was not given, and
+    nobody who wants to write waits while it is made."""
     at = now()
+    with reading() as session:
+        current = requests.get(session, asked.id)
+        if current is None or current.subject_id is None:
+            abort(404)
+        receipts = access.proofs(session, current.subject_id)
+        document = access.collect(session, current.subject_id, current, locale(), at=at)
+    names = {purpose["id"]: purpose["name"] for purpose in document["purposes"]}
+    page = render_template(
+        "requests/export.html", document=document, purpose_names=names, receipts=receipts
+    )
+    made = access.archive(document, page, receipts)
     with transaction() as session:
         taken = requests.take(session, asked.id)
         if taken is None or taken.subject_id is None:
             abort(404)
-        first = requests.fulfil(session, taken, at=at)
-        document = access.collect(session, taken.subject_id, taken, locale(), at=at)
-        if first:
-            _tell(session, taken.subject_id, "mail.access_done", taken.reference)
-        names = {purpose["id"]: purpose["name"] for purpose in document["purposes"]}
-        page = render_template("requests/export.html", document=document, purpose_names=names)
-        made = access.archive(document, page)
+        if requests.fulfil(session, taken, at=at):
+            _tell(session, taken, "mail.access_done", at=at)
     response = Response(made, mimetype="application/zip")
     response.headers["Content-Disposition"] = f'attachment; filename="{taken.reference}.zip"'
     return response
@@ -160,19 +174,29 @@ def _erase(asked: DataSubjectRequest) -> ResponseReturnValue:
             taken = requests.take(session, asked.id)
             if taken is not None:
                 erasure.fulfil(session, taken, at=now())
-        extensions.database().scrub()
+        if not extensions.database().scrub():
+            log.warning("scrub_gave_up")  # the worker tries again
     except NotVerified:
         pass  # pressed twice: the first time did it, and the page says so
     extensions.sign_out()
     return _enter(asked)
 
 
-def _tell(session: Session, subject_id: UUID, kind: str, reference: str) -> None:
-    account = accounts.of_subject(session, subject_id)
+def _tell(session: Session, asked: DataSubjectRequest, kind: str, *, at: datetime) -> None:
+    """Mail the account that there is a request, or that it is done (requirement 73)."""
+    account = accounts.of_subject(session, asked.subject_id) if asked.subject_id else None
     if account is not None:
         person = accounts.person(session, account)
-        letter = {"to": person.email, "name": person.name, "locale": account.locale}
-        outbox.post(session, kind, {**letter, "reference": reference}, at=now(), about=subject_id)
+        letter = {
+            "to": person.email,
+            "name": person.name,
+            "locale": account.locale,
+            "kind": asked.kind,
+            "reference": asked.reference,
+            "due_on": asked.due_on,
+            "entries": requests.entries(session, asked),
+        }
+        outbox.post(session, kind, letter, at=at, about=account.subject_id)
 
 
 def _enter(asked: DataSubjectRequest) -> ResponseReturnValue:
@@ -198,6 +222,15 @@ def _mine(reference: str) -> DataSubjectRequest:
     if not (own or _entered(asked)):
         abort(404)
     return asked
+
+
+def _entries(asked: DataSubjectRequest) -> list[Entry]:
+    """What the ledger says about the request, for who is signed in: only they have the receipts."""
+    if not (current_user.is_authenticated and asked.subject_id == current_user.subject_id):
+        return []
+    with reading() as session:
+        told = subjects.entries(session, current_user.subject_id)
+        return [one for one in told if one.data.get("reference") == asked.reference]
 
 
 def _open_state(asked: DataSubjectRequest) -> RequestState:
