@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
 from sqlalchemy.orm import Session
@@ -13,6 +14,7 @@ from domain.dates import local_day
 from domain.delivery import outbox
 from domain.identity import accounts, signed_links
 from domain.identity.accounts import Person
+from domain.identity.models import Account
 from domain.identity.passwords import Passwords
 from domain.identity.signed_links import LinkKind
 
@@ -40,7 +42,13 @@ def _address() -> str:
     return f"{secrets.token_hex(8)}@kunde.example"
 
 
-def _open(session: Session, address: str, password_hash: str, *, confirmed: bool) -> None:
+def open_customers(session: Session, count: int) -> Iterator[Account]:
+    """`count` people who said yes to the newsletter and confirmed; their password opens nothing."""
+    for _ in range(count):
+        yield _open(session, _address(), "none", confirmed=True)
+
+
+def _open(session: Session, address: str, password_hash: str, *, confirmed: bool) -> Account:
     """What registration leaves behind, and what confirming adds."""
     at = datetime.now(UTC)
     terms = notices.in_force(session, "terms", "nb", on=local_day(at))
@@ -57,8 +65,7 @@ def _open(session: Session, address: str, password_hash: str, *, confirmed: bool
     shown = presentations.Shown(presentations.current(session, "register", "nb", at=at), at)
     decisions.record(session, account.subject_id, {"marketing": True}, shown, at=at)
     if confirmed:
-        accounts.confirm_address(session, account.subject_id, at=at)
-        return
+        return accounts.confirm_address(session, account.subject_id, at=at)
     token = signed_links.issue(
         session,
         LinkKind.CONFIRM,
@@ -69,3 +76,4 @@ def _open(session: Session, address: str, password_hash: str, *, confirmed: bool
     )
     letter = {"to": address, "name": person.name, "locale": "nb", "token": token}
     outbox.post(session, "mail.confirm", letter, at=at, about=account.subject_id)
+    return account

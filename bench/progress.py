@@ -11,7 +11,8 @@ _WIDTH = 32
 class Progress:
     """A bar that fills up: redrawn on a terminal, a line for each tenth elsewhere."""
 
-    def __init__(self, total: int):
+    def __init__(self, total: int, what: str = ""):
+        self._what = f"{what:13}" if what else ""
         self._total = total
         self._done = 0
         self._began = time.monotonic()
@@ -30,7 +31,9 @@ class Progress:
     def _draw(self) -> None:
         filled = self._done * _WIDTH // self._total
         left = (time.monotonic() - self._began) * (self._total / self._done - 1)
-        bar = f"{'#' * filled:.<{_WIDTH}} {self._done}/{self._total}, {left:.0f} s left "
+        bar = (
+            f"{self._what}{'#' * filled:.<{_WIDTH}} {self._done}/{self._total}, {left:.0f} s left "
+        )
         began, ended = ("\r", "") if self._redrawn else ("", "\n")
         if self._done == self._total:
             ended = "\n"

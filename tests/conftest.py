@@ -17,6 +17,8 @@ from sqlalchemy.orm import Session
 import settings as site_settings
 from database import Database
 from domain.keys import Keyring
+from domain.ledger.log import Log
+from domain.ledger.notes import KeyType, SignerKey
 from tests.support import NOON, chromium, cluster
 from tests.support.absence import Absent, do_without
 from tests.support.databases import PostgresTemplate, SqliteTemplate, Template, Urls
@@ -122,9 +124,24 @@ def urls(backend: str, _templates: Callable[[str], Template], tmp_path: Path) ->
 
 
 @pytest.fixture
-def info(keys: Keyring, register: PurposeRegister) -> dict[str, object]:
+def instance(tmp_path: Path) -> Path:
+    """Where the site keeps its files."""
+    directory = tmp_path / "instance"
+    directory.mkdir()
+    return directory
+
+
+@pytest.fixture
+def log(instance: Path) -> Log:
+    """A log whose key is always the same, without witnesses."""
+    signer = SignerKey("samtykke.test/consent", KeyType.LOG, bytes(range(64, 96)))
+    return Log(signers=(signer,), high_water=instance / "high-water")
+
+
+@pytest.fixture
+def info(keys: Keyring, register: PurposeRegister, log: Log) -> dict[str, object]:
     """What every session carries."""
-    return {"keyring": keys, "purposes": register}
+    return {"keyring": keys, "purposes": register, "log": log}
 
 
 @pytest.fixture
@@ -163,10 +180,10 @@ def address(request: pytest.FixtureRequest) -> Iterator[str]:
 
 
 @pytest.fixture
-def settings(urls: Urls, keys: Keyring, address: str, tmp_path: Path) -> site_settings.Settings:
+def settings(
+    urls: Urls, keys: Keyring, log: Log, address: str, instance: Path
+) -> site_settings.Settings:
     """Settings of a development site that keeps everything in the test's own directory."""
-    instance = tmp_path / "instance"
-    instance.mkdir()
     return site_settings.Settings(
         environment="development",
         base_url=address,
@@ -175,6 +192,7 @@ def settings(urls: Urls, keys: Keyring, address: str, tmp_path: Path) -> site_se
         mail_url=f"folder:{instance / 'mail'}",
         mail_from="Lillemini <hei@lillemini.example>",
         keys=keys,
+        log=log,
         instance=instance,
         password_hashing="cheapest",
     )
@@ -228,7 +246,8 @@ def mails(app: Flask, settings: site_settings.Settings) -> Mails:
     """The mails that the site sent; reading them runs the worker first."""
     from tests.support.mails import Mails
 
-    return Mails(settings.instance / "mail", app.extensions["worker"])
+    parts = app.extensions
+    return Mails(settings.instance / "mail", parts["worker"], parts["sequencer"])
 
 
 @pytest.fixture

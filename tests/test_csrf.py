@@ -46,13 +46,14 @@ def _filled(form: Tag) -> dict[str, str]:
 
 
 def _holds(page: Page, form: Tag, data: dict[str, str]) -> bool:
-    """Whether the page shows a form again with what was typed, but for the passwords."""
+    """Whether the page shows a form again with what was typed, but for passwords and files."""
     for field in form.select("input[name]"):
         name, kind = str(field["name"]), str(field.get("type", "text"))
         shown = page.soup.select_one(f'input[name="{name}"]')
         if shown is None:
             return False
-        visible = kind not in ("hidden", "checkbox", "radio", "password")
+        # No page can fill in a file.
+        visible = kind not in ("hidden", "checkbox", "radio", "password", "file")
         if visible and shown.get("value") != data[name]:
             return False
     return True

@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta, timezone
+from pathlib import Path
 
 import pytest
 from sqlalchemy import Column, Integer, MetaData, Table, insert, select, text, update
@@ -170,7 +171,7 @@ def test_sessions_carry_what_the_domain_asks_for(database: Database) -> None:
     """Services need only the session."""
     with database.transaction() as writer, database.reading() as reader:
         assert writer.info == reader.info == database.info
-        assert set(database.info) == {"keyring", "purposes"}
+        assert set(database.info) == {"keyring", "log", "purposes"}
 
 
 @pytest.mark.requirement(80)
@@ -179,3 +180,42 @@ def test_an_address_is_printed_without_its_password() -> None:
     printed = redacted("postgresql+psycopg://app:hunter2@db.example/samtykke")
     assert "hunter2" not in printed
     assert "app:***@db.example/samtykke" in printed
+
+
+def test_a_scrub_that_has_to_wait_gives_up_and_keeps_nobody_from_writing(
+    database: Database, backend: str
+) -> None:
+    """While somebody reads an older state a write takes a moment, and the scrub is done when they
+    are gone. PostgreSQL has nothing to scrub."""
+    with database.reading() as session:
+        before = count(session)
+        with database.transaction() as writing:
+            writing.execute(update(scratch).values(count=before + 1))
+        done: list[bool] = []
+        scrubbing = threading.Thread(target=lambda: done.append(database.scrub()))
+        scrubbing.start()
+        time.sleep(0.05)
+        began = time.monotonic()
+        with database.transaction() as writing:
+            writing.execute(update(scratch).values(count=before + 2))
+        assert time.monotonic() - began < 2
+        scrubbing.join()
+        assert done == [backend == "postgresql"]
+        assert database.scrub_again() is (backend == "postgresql")
+    assert database.scrub_again()
+    if backend == "sqlite":
+        assert Path(f"{database.engine.url.database}-wal").stat().st_size == 0
+        assert not Path(f"{database.engine.url.database}-unscrubbed").exists()
+    with database.transaction() as writing:
+        writing.execute(update(scratch).values(count=0))
+    assert database.scrub_again(), "nobody gave up, so there is nothing to do"
+
+
+def test_a_connection_that_scrubbed_is_as_patient_as_before(
+    database: Database, backend: str
+) -> None:
+    """Its next transaction waits for others as long as any."""
+    database.scrub()
+    if backend == "sqlite":
+        with database.engine.connect() as connection:
+            assert connection.exec_driver_sql("PRAGMA busy_timeout").scalar() == 15_000

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from email.message import EmailMessage
@@ -14,17 +15,31 @@ import pytest
 from bs4 import BeautifulSoup
 from flask import Flask
 from flask_babel import Babel
+from sqlalchemy import select
 
 import extensions
 import letters
 import settings as site_settings
+from database import Database
 from domain.consent.operator import Operator, load_operator
+from domain.consent.purposes import PurposeRegister
 from domain.delivery.errors import UnknownKind
 from domain.keys import Keyring
+from domain.ledger import receipts, standing
+from domain.ledger.append import append_anonymous
+from domain.ledger.log import Log
+from domain.ledger.models import LedgerLeaf
+from domain.ledger.notes import SignerKey
 from domain.locales import LOCALES
+from tests.support import NOON, logs
+from tests.support.databases import SqliteTemplate
 
 BASE = "https://samtykke.example"
 WITH_LINK = ("confirm", "new_address", "reset", "access", "erasure")
+WITH_RECEIPTS = (
+    *("confirm", "choices", "access", "erasure"),
+    *("request_received", "access_done", "erasure_done"),
+)
 
 
 @dataclass
@@ -33,6 +48,7 @@ class Office:
 
     app: Flask
     at: datetime
+    entries: list[str]
 
     def write(self, name: str, locale: str = "en", /, **payload: Any) -> EmailMessage:
         filled = {
@@ -43,6 +59,7 @@ class Office:
             "reference": "R7-4F2K",
             "due_on": "2026-12-22",
             "kind": "access",
+            "entries": self.entries if name in WITH_RECEIPTS else [],
             **payload,
         }
         return letters.render(self.app, f"mail.{name}", filled, "<1@lillemini.example>", self.at)
@@ -53,15 +70,36 @@ def operator() -> Operator:
     return load_operator(site_settings.ROOT / "content")
 
 
+@pytest.fixture(scope="module")
+def log(tmp_path_factory: pytest.TempPathFactory) -> Log:
+    """The log that the letters tell of."""
+    return Log((SignerKey.make("lillemini.example/consent"),), tmp_path_factory.mktemp("log") / "h")
+
+
+@pytest.fixture(scope="module")
+def ledger(log: Log, register: PurposeRegister) -> Iterator[Database]:
+    """Three entries about nobody, and their checkpoint."""
+    url = SqliteTemplate(log.high_water.parent).copy(log.high_water.parent).owner
+    database = Database(url, info={"log": log, "purposes": register}, owner=True)
+    with database.transaction() as session:
+        logs.fill(session, 3)
+    yield database
+    database.close()
+
+
 # As Flask has it, and as the site sets it: neither may eat a line of a letter.
-@pytest.fixture(params=[False, True], ids=["untrimmed", "trimmed"])
+@pytest.fixture(scope="module", params=[False, True], ids=["untrimmed", "trimmed"])
 def office(
-    request: pytest.FixtureRequest, operator: Operator, keys: Keyring, NOON: datetime
+    request: pytest.FixtureRequest,
+    operator: Operator,
+    keys: Keyring,
+    log: Log,
+    ledger: Database,
 ) -> Office:
     app = Flask("letters", root_path=str(site_settings.ROOT))
     app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = request.param
     Babel(app, default_locale="nb")
-    app.jinja_env.filters.update(day=extensions.day)
+    app.jinja_env.filters.update(day=extensions.day, clock=extensions.clock)
     settings = site_settings.Settings(
         environment="production",
         base_url=BASE,
@@ -70,11 +108,14 @@ def office(
         mail_url="folder:/nowhere",
         mail_from="Lillemini <hei@lillemini.example>",
         keys=keys,
+        log=log,
         instance=Path("/nowhere"),
         link_lifetime=timedelta(minutes=45),
     )
-    app.extensions.update(settings=settings, operator=operator)
-    return Office(app, NOON)
+    app.extensions.update(settings=settings, operator=operator, database=ledger)
+    with ledger.reading() as session:
+        entries = list(session.scalars(select(LedgerLeaf.entry_id)))[:2]
+    return Office(app, NOON, entries)
 
 
 def part(mail: EmailMessage, kind: str) -> str:
@@ -107,7 +148,8 @@ def test_every_letter_says_who_writes_why_and_where_to_turn(
     assert mail["Date"].datetime == office.at
     assert mail["Auto-Submitted"] == "auto-generated"
     assert mail["Content-Language"] == locale
-    assert mail.get_content_type() == "multipart/alternative"
+    kind = "multipart/mixed" if name in WITH_RECEIPTS else "multipart/alternative"
+    assert mail.get_content_type() == kind
     page = BeautifulSoup(part(mail, "html"), "html.parser")
     assert page.html is not None
     assert page.html["lang"] == locale
@@ -144,7 +186,7 @@ def test_text_and_html_say_the_same(office: Office, name: str) -> None:
     assert "\n\n\n" not in plain
     for paragraph in plain.split("\n\n"):
         for line in paragraph.splitlines():
-            words, _, address = line.partition(": http")
+            words, _, address = line.removeprefix("- ").partition(": http")
             assert words in shown or address
 
 
@@ -199,6 +241,57 @@ def test_a_request_has_its_reference_and_its_day(office: Office, locale: str, da
         plain = part(office.write(name, locale), "plain")
         assert "R7-4F2K" in plain
         assert day in plain
+
+
+@pytest.mark.requirement(34)
+@pytest.mark.parametrize("locale", LOCALES)
+def test_every_letter_names_the_newest_checkpoint(
+    office: Office, ledger: Database, locale: str
+) -> None:
+    """Below the line, with where it is explained: whoever keeps the letter keeps that."""
+    with ledger.reading() as session:
+        newest = standing.newest(session)
+    assert newest
+    for name in letters.LETTERS:
+        mail = office.write(name, locale)
+        footer = part(mail, "plain").split("\n--\n")[1]
+        shown = BeautifulSoup(part(mail, "html"), "html.parser").get_text(" ")
+        for said in (footer, shown):
+            assert newest.root in said
+            assert f" {newest.size} " in said
+        assert f"{BASE}/ledger?lang={locale}" in footer
+
+
+@pytest.mark.requirement(34, 73, 75)
+@pytest.mark.parametrize("name", letters.LETTERS)
+def test_receipts_are_attached_where_something_was_recorded(
+    office: Office, log: Log, name: str
+) -> None:
+    """Each named by its entry, and nothing else is attached to any letter."""
+    files = {
+        str(one.get_filename()): one.get_payload(decode=True)
+        for one in office.write(name).iter_attachments()
+    }
+    expected = office.entries if name in WITH_RECEIPTS else []
+    assert sorted(files) == sorted(f"receipt-{one[:8]}.json" for one in expected)
+    for content in files.values():
+        assert isinstance(content, bytes)
+        assert receipts.check(content, [log.signers[0].verifier]).entry.id in expected
+
+
+@pytest.mark.parametrize("name", WITH_RECEIPTS)
+def test_without_its_receipts_a_letter_says_where_they_are(
+    office: Office, ledger: Database, name: str
+) -> None:
+    """On the site; the last one gives their numbers, since nobody can sign in any more."""
+    with ledger.transaction() as session:
+        waiting = [append_anonymous(session, "consent.expired", logs.EXPIRED, at=office.at)]
+    mail = office.write(name, entries=waiting)
+    assert list(mail.iter_attachments()) == []
+    number = "" if name == "erasure_done" else f"{BASE}/preferences/receipts/"
+    for kind in ("plain", "html"):
+        assert f"{number}{waiting[0]}" in part(mail, kind)
+        assert "Newsletter by e-mail: expired" in part(mail, kind)
 
 
 def test_a_language_that_we_do_not_have_becomes_bokmal(office: Office) -> None:

@@ -11,8 +11,13 @@ from pathlib import Path
 
 import pytest
 
+from domain.ledger.notes import KeyType, SignerKey
 from settings import ROOT, Settings, SettingsError
 
+LOG_KEY = SignerKey("samtykke.example/consent", KeyType.LOG, bytes(range(64, 96)))
+SECOND = SignerKey("samtykke.example/consent", KeyType.LOG, bytes(range(96, 128)))
+WITNESS = SignerKey("witness.example/w", KeyType.WITNESS, bytes(range(128, 160)))
+ASKED = f"https://witness.example {WITNESS.verifier}"
 KEY = base64.b64encode(bytes(range(32))).decode()
 SECRETS = {"SIGNING_KEY": "s" * 43, "LOOKUP_KEY": KEY, "KEY_ENCRYPTION_KEYS": f"1:{KEY}"}
 
@@ -25,6 +30,7 @@ def production(tmp_path: Path, **changes: str) -> dict[str, str]:
         "MAIL_URL": "smtp://site:hunter2@mail.example",
         "MAIL_FROM": "Lillemini <hei@lillemini.example>",
         "INSTANCE_PATH": str(tmp_path),
+        "LOG_KEYS": LOG_KEY.encode(),
         **SECRETS,
         **changes,
     }
@@ -46,7 +52,9 @@ def test_production_starts_with_everything_set(tmp_path: Path) -> None:
     assert site.owner_url == site.database_url
 
 
-@pytest.mark.parametrize("name", ["BASE_URL", "DATABASE_URL", "MAIL_URL", "MAIL_FROM", *SECRETS])
+@pytest.mark.parametrize(
+    "name", ["BASE_URL", "DATABASE_URL", "MAIL_URL", "MAIL_FROM", "LOG_KEYS", *SECRETS]
+)
 def test_production_does_not_start_without(tmp_path: Path, name: str) -> None:
     """The message names what is missing, and no default steps in for it."""
     with pytest.raises(SettingsError, match=name):
@@ -64,6 +72,8 @@ def test_production_never_makes_secrets(tmp_path: Path) -> None:
     """Secrets that come and go with a container would lose everything sealed under them."""
     with pytest.raises(SettingsError):
         Settings.from_environment(production(tmp_path, **dict.fromkeys(SECRETS, "")))
+    with pytest.raises(SettingsError):
+        Settings.from_environment(production(tmp_path, LOG_KEYS=""))
     assert list(tmp_path.iterdir()) == []
 
 
@@ -86,13 +96,25 @@ def test_production_never_makes_secrets(tmp_path: Path) -> None:
         ("KEY_ENCRYPTION_KEYS", f"1:{KEY},"),
         ("KEY_ENCRYPTION_KEYS", f"1:{KEY},1:{KEY}"),
         ("KEY_ENCRYPTION_KEYS", "1:AAAA"),
+        ("LOG_KEYS", "PRIVATE+KEY+samtykke.example/consent+00000000+AAAA"),
+        ("LOG_KEYS", f"{LOG_KEY.encode()} {LOG_KEY.encode()}"),
+        ("LOG_KEYS", WITNESS.encode()),
+        ("LOG_KEYS", SignerKey("Samtykke", KeyType.LOG, LOG_KEY.seed).encode()),
+        ("WITNESSES", "https://witness.example"),
+        ("WITNESSES", f"witness.example {WITNESS.verifier}"),
+        ("WITNESSES", f"http://witness.example {WITNESS.verifier}"),
+        ("WITNESSES", f"https://witness.example:x {WITNESS.verifier}"),
+        ("WITNESSES", f"https://witness.example?a=b {WITNESS.verifier}"),
+        ("WITNESSES", f"https://witness.example {LOG_KEY.verifier}"),
+        ("WITNESSES", f"https://witness.example {WITNESS.verifier}x"),
+        ("WITNESSES", f"{ASKED} {ASKED}"),
     ],
 )
 def test_a_bad_value_is_refused_by_name(tmp_path: Path, name: str, value: str) -> None:
     """The message names the variable, and never repeats a secret."""
     with pytest.raises(SettingsError, match=name) as caught:
         Settings.from_environment(production(tmp_path, **{name: value}))
-    if name in SECRETS:
+    if name in (*SECRETS, "LOG_KEYS"):
         assert value not in str(caught.value)
 
 
@@ -106,7 +128,8 @@ def test_a_base_address_ends_without_a_slash(tmp_path: Path) -> None:
 def test_settings_can_be_printed(tmp_path: Path) -> None:
     """A traceback or a log line that holds the settings holds no secret and no password."""
     printed = repr(Settings.from_environment(production(tmp_path)))
-    assert not any(value in printed for value in (*SECRETS.values(), "hunter2", r"\x00\x01\x02"))
+    secret = (*SECRETS.values(), LOG_KEY.encode(), "hunter2", r"\x00\x01\x02", r"@ABC")
+    assert not any(value in printed for value in secret)
 
 
 def test_development_needs_nothing(tmp_path: Path) -> None:
@@ -130,16 +153,19 @@ def test_development_keeps_its_secrets_to_itself(tmp_path: Path) -> None:
     instance = tmp_path / "instance"
     first = Settings.from_environment(development(instance))
     assert first.keys == Settings.from_environment(development(instance)).keys
-    assert [path.name for path in instance.iterdir()] == ["secrets.toml"]
-    assert stat.S_IMODE((instance / "secrets.toml").stat().st_mode) == 0o600
+    assert first.log == Settings.from_environment(development(instance)).log
+    assert sorted(path.name for path in instance.iterdir()) == ["log-keys", "secrets.toml"]
+    for name in ("log-keys", "secrets.toml"):
+        assert stat.S_IMODE((instance / name).stat().st_mode) == 0o600
     assert stat.S_IMODE(instance.stat().st_mode) == 0o700
 
 
 @pytest.mark.requirement(82)
-def test_secrets_that_others_can_read_are_refused(tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", ["secrets.toml", "log-keys"])
+def test_secrets_that_others_can_read_are_refused(tmp_path: Path, name: str) -> None:
     """The message says which file and what to run."""
     Settings.from_environment(development(tmp_path))
-    path = tmp_path / "secrets.toml"
+    path = tmp_path / name
     path.chmod(0o640)
     with pytest.raises(SettingsError, match=f"chmod 600 {path}"):
         Settings.from_environment(development(tmp_path))
@@ -171,13 +197,16 @@ def test_the_quicker_of_two_first_runs_decides(
     winners: list[Settings] = []
     monkeypatch.setattr(os, "link", slow_link)
     loser = Settings.from_environment(development(tmp_path))
-    assert [loser.keys] == [winner.keys for winner in winners]
-    assert [path.name for path in tmp_path.iterdir()] == ["secrets.toml"]
+    assert [(loser.keys, loser.log)] == [(winner.keys, winner.log) for winner in winners]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["log-keys", "secrets.toml"]
 
 
 def test_simultaneous_first_runs_agree(tmp_path: Path) -> None:
     """Server and worker may start together in a fresh clone."""
-    program = "from settings import Settings; print(Settings.from_environment().keys.signing_key)"
+    program = (
+        "from settings import Settings; site = Settings.from_environment();"
+        "print(site.keys.signing_key, site.log.signers[0].encode())"
+    )
     runs = [
         subprocess.Popen(
             [sys.executable, "-c", program],
@@ -191,3 +220,57 @@ def test_simultaneous_first_runs_agree(tmp_path: Path) -> None:
     printed = {run.communicate(timeout=30)[0] for run in runs}
     assert len(printed) == 1
     assert len(printed.pop()) > 40
+
+
+def test_the_log_of_development_is_named_after_its_address(tmp_path: Path) -> None:
+    """Its first key stays when the port is another one the next day: the log has one origin."""
+    site = Settings.from_environment(development(tmp_path))
+    assert [signer.name for signer in site.log.signers] == ["127.0.0.1:5000/consent"]
+    assert site.log_key_file == tmp_path / "log-keys"
+    later = Settings.from_environment(development(tmp_path, PORT="8080"))
+    assert later.log.signers == site.log.signers
+
+
+def test_production_reads_the_keys_of_the_log_from_the_environment(tmp_path: Path) -> None:
+    """Several, while one follows another; there is no file then to which one could be added."""
+    keys = f"{LOG_KEY.encode()}\n{SECOND.encode()}"
+    site = Settings.from_environment(production(tmp_path, LOG_KEYS=keys))
+    assert site.log.signers == (LOG_KEY, SECOND)
+    assert site.log_key_file is None
+    assert site.log.high_water == tmp_path / "high-water"
+
+
+def test_production_reads_the_keys_of_the_log_from_a_file(tmp_path: Path) -> None:
+    """LOG_KEY_FILE is for systems that mount secrets; it must be there, and private."""
+    path = tmp_path / "keys"
+    unset = production(tmp_path, LOG_KEYS="", LOG_KEY_FILE=str(path), HIGH_WATER_FILE="/srv/high")
+    with pytest.raises(SettingsError, match="LOG_KEY_FILE"):
+        Settings.from_environment(unset)
+    path.write_text(f"{LOG_KEY.encode()}\n{SECOND.encode()}\n")
+    path.chmod(0o600)
+    site = Settings.from_environment(unset)
+    assert site.log.signers == (LOG_KEY, SECOND)
+    assert site.log_key_file == path
+    assert site.log.high_water == Path("/srv/high")
+
+
+def test_a_process_may_have_no_key_of_the_log(tmp_path: Path) -> None:
+    """Where LOG_KEYS says so, and not by leaving it out; no file is read or made."""
+    site = Settings.from_environment(production(tmp_path, LOG_KEYS="none"))
+    assert (site.log.signers, site.log_key_file) == ((), None)
+    made = development(tmp_path / "new", LOG_KEYS=" none ")
+    assert Settings.from_environment(made).log.signers == ()
+    assert not (tmp_path / "new" / "log-keys").exists()
+
+
+def test_witnesses_are_pairs_of_address_and_key(tmp_path: Path) -> None:
+    """Nobody is asked unless the operator says so; on this machine it may be without TLS."""
+    assert Settings.from_environment(production(tmp_path)).log.witnesses == ()
+    here = SignerKey("here.example", KeyType.WITNESS, bytes(32)).verifier
+    asked = f"{ASKED.replace(' ', '/w/ ', 1)}\n http://127.0.0.1:8100 {here}"
+    witnesses = Settings.from_environment(production(tmp_path, WITNESSES=asked)).log.witnesses
+    assert [witness.url for witness in witnesses] == [
+        "https://witness.example/w",
+        "http://127.0.0.1:8100",
+    ]
+    assert [witness.key for witness in witnesses] == [WITNESS.verifier, here]

@@ -16,7 +16,7 @@ OURS = {name.removesuffix(".py") for name in TOP}
 PRODUCT = tuple(sorted(set(TOP) - {"bench", "tests"}))
 
 # What stands under everything, and may be imported from anywhere in the domain.
-GROUND = ("database", "domain.keys", "domain.holding", "domain.dates", "domain.locales")
+GROUND = ("database", "driver", "domain.keys", "domain.holding", "domain.dates", "domain.locales")
 # What each package of the domain knows beside itself and the ground.
 KNOWS: dict[str, tuple[str, ...]] = {
     "domain.ledger": (),
@@ -30,8 +30,10 @@ KNOWS: dict[str, tuple[str, ...]] = {
 SHARED = ("domain", *sorted(path.stem for path in ROOT.glob("*.py") if path.stem != "app"))
 # What each part outside the domain's packages may import of the project.
 MAY: dict[str, tuple[str, ...]] = {
-    "database": (),
-    "settings": ("domain.keys",),
+    "database": ("driver", "write_turn"),
+    "driver": (),
+    "write_turn": (),
+    "settings": ("domain.keys", "domain.ledger"),
     "domain": GROUND,
     "migrations": ("database", "domain", "settings", "migrations"),
     "commands": (*SHARED, "migrations", "commands"),

@@ -75,7 +75,7 @@ def _change_of_mind(ingrid: Browser) -> Page:
     assert "You withdrew your yes" in page.text
 
     page = ingrid.get("/preferences/history")
-    shown = [str(link["href"]) for link in page.soup.select(".history a")]
+    shown = [str(link["href"]) for link in page.soup.select('.history a[href*="/history/"]')]
     assert len(shown) == 4
     page = ingrid.get(shown[-1])
     assert page.soup.select_one(".shown input[checked]")

@@ -9,7 +9,24 @@ KEY_AND_CONTENT = {
     "ledger_entry": ("id", "bytes"),
     "presentation": ("hash", "bytes"),
     "notice_version": ("kind, effective_on, locale", "content"),
+    "ledger_leaf": ("position", "leaf_hash"),
+    "ledger_tile": ("level, number", "data"),
+    "ledger_state": ("size", "root"),
+    "ledger_checkpoint": ("size", "note"),
+    "ledger_cosignature": ("size, verifier_key", "line"),
+    "ledger_key": ("verifier_key", "from_size"),
+    "ledger_key_end": ("verifier_key", "to_size"),
 }
+_NUMBERS = ("from_size", "to_size", "position", "level", "size")
+
+
+def _doubled(column: str, of: str = "") -> str:
+    """The column with other content than it has."""
+    return f"{of}{column} {'+' if column in _NUMBERS else '||'} {of}{column}"
+
+
+def _other(column: str) -> str:
+    return "7" if column in _NUMBERS else "'x'"
 
 
 def changed(table: str) -> str:
@@ -19,6 +36,13 @@ def changed(table: str) -> str:
         "presentation": "hash, bytes || bytes, stored_at",
         "notice_version": "kind, effective_on, locale, hash, source_hash, content || content,"
         " published_at, entry_id",
+        "ledger_leaf": "position, entry_id, leaf_hash || leaf_hash",
+        "ledger_tile": "level, number, root, data || data",
+        "ledger_state": "size, root || root, previous_size",
+        "ledger_checkpoint": "size, note || note, signed_at",
+        "ledger_cosignature": "size, verifier_key, line || line, seen_at",
+        "ledger_key": "verifier_key, from_size + from_size",
+        "ledger_key_end": "verifier_key, to_size + to_size",
     }
     # WHERE true: SQLite reads ON CONFLICT as the ON of a join without it.
     return f"SELECT {columns[table]} FROM {table} WHERE true"
@@ -29,9 +53,9 @@ def everywhere(table: str) -> list[str]:
     key, content = KEY_AND_CONTENT[table]
     first = key.split(",")[0]
     return [
-        f"UPDATE {table} SET {content} = {content} || {content}",
+        f"UPDATE {table} SET {content} = {_doubled(content)}",
         f"UPDATE {table} SET {first} = {first}",
-        f"UPDATE {table} SET {first} = 'x' WHERE false",
+        f"UPDATE {table} SET {first} = {_other(first)} WHERE false",
         f"UPDATE {table} AS t SET {content} = s.{content} FROM {table} AS s",
         f"DELETE FROM {table}",
         f"WITH gone AS (SELECT {first} FROM {table})"
@@ -75,9 +99,9 @@ def on_postgresql(table: str) -> list[str]:
     return [
         f"TRUNCATE {table}",
         f"TRUNCATE {table} CASCADE",
-        f"{merge} UPDATE SET {content} = s.{content} || s.{content}",
+        f"{merge} UPDATE SET {content} = {_doubled(content, 's.')}",
         f"{merge} DELETE",
-        f"UPDATE ONLY {table} SET {content} = ''",
+        f"UPDATE ONLY {table} SET {content} = {content}",
         f"WITH gone AS (DELETE FROM {table} RETURNING *) SELECT * FROM gone",
         f"DO $$ BEGIN DELETE FROM {table}; END $$",
         f"ALTER TABLE {table} DISABLE TRIGGER ALL",
@@ -201,21 +225,24 @@ AROUND = {
     ],
 }
 SPECIAL = {"sqlite": on_sqlite, "postgresql": on_postgresql}
-ATTACKS = [
-    (backend, attack)
-    for backend in ("sqlite", "postgresql")
-    for attack in (
-        *(one for table in INSERT_ONLY for one in everywhere(table)),
-        *(one for table in INSERT_ONLY for one in SPECIAL[backend](table)),
-        *AROUND[backend],
-    )
+ATTACKS: list[tuple[str, str, list[str]]] = [
+    *(
+        (backend, table, [*everywhere(table), *SPECIAL[backend](table)])
+        for backend in ("sqlite", "postgresql")
+        for table in INSERT_ONLY
+    ),
+    *((backend, "around", attacks) for backend, attacks in AROUND.items()),
 ]
 # The owner may change the schema: these are what its triggers must stop.
 _OWNERS = ("UPDATE", "DELETE", "INSERT", "REPLACE", "WITH", "TRUNCATE", "MERGE", "DO ")
+_FREE = ("alembic", "sqlite_", "pg_", "_pending", "WHERE false", "LOCK")
+
+
+def _stopped(attack: str) -> bool:
+    return attack.startswith(_OWNERS) and not any(free in attack for free in _FREE)
+
+
 OWNER_ATTACKS = [
-    (backend, attack)
-    for backend, attack in ATTACKS
-    if attack.startswith(_OWNERS)
-    and not any(free in attack for free in ("alembic", "sqlite_", "pg_", "_pending", "WHERE false"))
-    and "LOCK" not in attack
+    (backend, name, [attack for attack in attacks if _stopped(attack)])
+    for backend, name, attacks in ATTACKS
 ]

@@ -5,13 +5,17 @@ from __future__ import annotations
 from datetime import date
 
 import pytest
+from sqlalchemy.orm import Session
 
 from database import Database
 from domain.consent.models import NoticeVersion, Presentation
+from domain.ledger import log_keys, publishing
 from domain.ledger.append import append_anonymous
+from domain.ledger.models import LedgerCosignature
+from domain.ledger.notes import KeyType, Note, SignerKey
 from domain.subjects import service
 from tests.attack.ledgers import EXPIRED, Contents, contents
-from tests.support import NOON
+from tests.support import NOON, logs
 
 
 @pytest.fixture
@@ -36,4 +40,20 @@ def recorded(database: Database) -> Contents:
                 entry_id=entry_id,
             )
         )
+        logs.fill(session, 300)
+        cosign(session, 300)
+        # Of a second key, that it came and that it went, and the entries that say so.
+        other = SignerKey("samtykke.test/consent", KeyType.LOG, bytes(range(96, 128))).verifier
+        log_keys.rotate(session, other, at=NOON)
+        log_keys.retire(session, other, at=NOON)
     return contents(database)
+
+
+def cosign(session: Session, size: int) -> None:
+    """A witness's signature under a checkpoint."""
+    witness = SignerKey("witness.test", KeyType.WITNESS, bytes(range(32)))
+    text = Note.parse(publishing.note(session, size)).text
+    line = witness.sign(text, seen=int(NOON.timestamp()))
+    row = LedgerCosignature(size=size, verifier_key=str(witness.verifier), line=line, seen_at=NOON)
+    session.add(row)
+    session.flush()

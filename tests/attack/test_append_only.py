@@ -8,17 +8,18 @@ test_tampering.py.
 from __future__ import annotations
 
 import os
+import re
 import sqlite3
 from pathlib import Path
 from typing import Any
 
 import psycopg
 import pytest
-from sqlalchemy import insert, make_url, select, text
+from sqlalchemy import exists, insert, make_url, select, text
 
 from database import INSERT_ONLY, Database
-from domain.ledger.models import LedgerEntry, LedgerPending
-from domain.ledger.verify import first_violation
+from domain.ledger.invariants import first_violation
+from domain.ledger.models import LedgerEntry, LedgerLeaf, LedgerPending
 from domain.subjects import service
 from tests.attack.attacks import ATTACKS, KEY_AND_CONTENT, OWNER_ATTACKS, changed
 from tests.attack.ledgers import CHECKS, EXPIRED, Contents, attacked, contents
@@ -41,30 +42,41 @@ NOT_ALLOWED = (
 )
 
 
-@pytest.mark.parametrize(("backend", "attack"), ATTACKS, indirect=["backend"])
+def refusal(database: Database, attack: str) -> str:
+    """What the database says to an attack."""
+    try:
+        attacked(database, attack)
+    except REFUSED as error:
+        return str(error)
+    return "nothing"
+
+
+@pytest.mark.parametrize(("backend", "name", "attacks"), ATTACKS, indirect=["backend"])
 def test_the_application_can_only_insert(
     database: Database,
     recorded: Contents,
-    attack: str,
+    name: str,
+    attacks: list[str],
 ) -> None:
     """Whatever got hold of the application's connection: the database refuses."""
-    with pytest.raises(REFUSED, match=NOT_ALLOWED):
-        attacked(database, attack)
+    for attack in attacks:
+        assert re.search(NOT_ALLOWED, refusal(database, attack)), (name, attack)
     assert contents(database) == recorded
     with database.reading() as session:
         assert first_violation(session, CHECKS) is None
 
 
-@pytest.mark.parametrize(("backend", "attack"), OWNER_ATTACKS, indirect=["backend"])
+@pytest.mark.parametrize(("backend", "name", "attacks"), OWNER_ATTACKS, indirect=["backend"])
 def test_the_owner_is_refused_too(
     database: Database,
     owner: Database,
     recorded: Contents,
-    attack: str,
+    name: str,
+    attacks: list[str],
 ) -> None:
     """A slip in a migration or at the owner's prompt: the triggers refuse."""
-    with pytest.raises(REFUSED, match=GUARDED):
-        attacked(owner, attack)
+    for attack in attacks:
+        assert re.search(GUARDED, refusal(owner, attack)), (name, attack)
     assert contents(database) == recorded
 
 
@@ -133,7 +145,10 @@ def test_ordinary_writing_works(database: Database, recorded: Contents) -> None:
         service.record(session, subject.id, "consent.expired", EXPIRED, at=NOON)
         service.forget(session, subject.id)
         session.execute(text("DELETE FROM ledger_pending"))
-        session.execute(insert(LedgerPending).from_select(["entry_id"], select(LedgerEntry.id)))
+        waiting = select(LedgerEntry.id).where(
+            ~exists().where(LedgerLeaf.entry_id == LedgerEntry.id)
+        )
+        session.execute(insert(LedgerPending).from_select(["entry_id"], waiting))
     with database.reading() as session:
         assert first_violation(session, CHECKS) is None
     assert len(contents(database)["ledger_entry"]) == len(recorded["ledger_entry"]) + 1

@@ -4,20 +4,17 @@ recorded, and puts the guards back."""
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 import pytest
 from sqlalchemy import select, text
 from sqlalchemy.orm import Session
 
 from database import Database
-from domain.ledger import guards
 from domain.ledger.entry import Entry, decode
 from domain.ledger.models import LedgerEntry
-from domain.ledger.verify import first_violation
 from domain.subjects import service
 from domain.subjects.models import EntryLink, Subject
-from tests.attack.ledgers import CHECKS, EXPIRED, Contents, attacked
+from tests.attack.ledgers import EXPIRED, Contents, attacked, found, unguarded
 from tests.support import NOON
 
 pytestmark = pytest.mark.requirement(49)
@@ -29,34 +26,11 @@ def tampered(owner: Database) -> Callable[..., None]:
     as if nothing had been."""
 
     def tamper(*statements: str, values: dict[str, object] | None = None) -> None:
-        sqlite = owner.engine.dialect.name == "sqlite"
-        with owner.engine.connect() as connection:
-            if sqlite:
-                driver: Any = connection.connection.driver_connection
-                driver.execute("PRAGMA foreign_keys=OFF")
-            with connection.begin():
-                for table, name in triggers():
-                    on = "" if sqlite else f" ON {table}"
-                    connection.exec_driver_sql(f"DROP TRIGGER IF EXISTS {name}{on}")
-                if not sqlite:
-                    connection.exec_driver_sql(
-                        "ALTER TABLE entry_link DROP CONSTRAINT fk_entry_link_entry_id_ledger_entry"
-                    )
-                for statement in statements:
-                    connection.execute(text(statement), values or {})
-                guards.install(connection, guards.RULES)
+        with unguarded(owner) as session:
+            for statement in statements:
+                session.execute(text(statement), values or {})
 
     return tamper
-
-
-def triggers() -> list[tuple[str, str]]:
-    verbs = ("update", "delete", "truncate", "replace", "lowering")
-    return [(table, f"{table}_no_{verb}") for table in guards.RULES for verb in verbs]
-
-
-def found(database: Database) -> str:
-    with database.reading() as session:
-        return str(first_violation(session, CHECKS))
 
 
 def linked(session: Session, ordinal: int) -> Entry:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable
 from datetime import datetime
 from typing import TYPE_CHECKING
 from urllib.parse import urljoin
@@ -16,7 +17,8 @@ from app import create_app
 from database import Database
 from domain.delivery import outbox
 from tests.support.browser import Browser
-from tests.support.mails import Mails
+from tests.support.mails import Mails, receipts_in
+from tests.support.people import EMAIL, register
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page as BrowserPage
@@ -89,6 +91,24 @@ def test_a_framed_mail_can_style_itself_and_do_nothing_else(
     assert "frame-ancestors 'self'" in policy
     assert headers["X-Frame-Options"] == "SAMEORIGIN"
     assert headers["Cache-Control"] == "no-store"
+
+
+def test_what_a_mail_carries_can_be_taken_out(
+    client: Browser, visitor: Callable[..., Browser], mails: Mails
+) -> None:
+    """The receipts after signing up, each as the mail has it; a number too many is none."""
+    register(visitor())
+    (sent,) = mails.to(EMAIL)
+    page = client.get(newest(client))
+    links = [
+        str(link["href"]) for link in page.soup.select('main a[href$="/0"], main a[href$="/1"]')
+    ]
+    for link, receipt in zip(links, receipts_in(sent), strict=False):
+        file = client.get(urljoin(page.url, link))
+        assert file.response.data == receipt
+        assert "attachment; filename=receipt-" in file.headers["Content-Disposition"]
+    assert len(links) == 2
+    assert client.get(f"{newest(client)}/99").status == 404
 
 
 @pytest.mark.parametrize(

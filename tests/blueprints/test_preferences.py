@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
+from uuid import UUID
 
 import pytest
 import time_machine
@@ -16,7 +17,9 @@ from database import Base, Database
 from domain.consent.permission import permitted
 from domain.ledger.entry import decode
 from domain.ledger.models import LedgerEntry
+from domain.rights import choosing
 from domain.subjects.models import Subject
+from domain.subjects.recording import Known
 from extensions import now
 from tests.support.browser import Browser, Page
 from tests.support.mails import Mails
@@ -133,6 +136,47 @@ def test_saving_what_is_so_already_records_nothing(ingrid: Browser, database: Da
         choose(ingrid, "marketing")
         assert not ingrid.get("/account").soup.select('[name^="consent-"]')
     assert states(database) == before
+
+
+@pytest.mark.requirement(32, 72)
+def test_changing_ones_mind_too_often_is_paused_and_saying_no_never(
+    ingrid: Browser, database: Database, clock: time_machine.Traveller, mails: Mails
+) -> None:
+    """A yes too many says when to come back and records nothing; the no that is due goes through,
+    and an hour later so does the yes."""
+    for turn in range(8):
+        choose(ingrid, *(BOTH if turn % 2 == 0 else ()))
+    choose(ingrid, "analytics")
+    before = states(database)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(choosing, "MOST", 10)
+        page = choose(ingrid, *BOTH)
+        assert page.status == 429
+        assert 0 < int(page.headers["Retry-After"]) <= 3601
+        assert page.soup.select_one("main time[datetime]")
+        assert states(database) == before
+        assert permits(database) == {"analytics"}
+        assert choose(ingrid).status == 200
+        assert permits(database) == set()
+        assert choose(ingrid, "marketing").status == 429
+        clock.shift(timedelta(hours=1))
+        sign_in(ingrid)
+        assert choose(ingrid, *BOTH).status == 200
+    assert permits(database) == set(BOTH)
+
+
+@pytest.mark.requirement(17)
+def test_who_decides_now_and_then_is_not_counted(
+    ingrid: Browser, app: Flask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With fewer entries altogether than there may be in an hour nothing is looked up."""
+
+    def asked(*_: object) -> None:
+        raise AssertionError("nobody is to be looked up")
+
+    monkeypatch.setattr(app.extensions["database"], "first", asked)
+    who = Known(UUID(int=1), b"", 15, choosing.MOST - 1)
+    choosing._spare(app.extensions["database"], who, at=now())
 
 
 @pytest.mark.requirement(2, 36)
@@ -260,7 +304,10 @@ def test_the_history_is_ones_own_and_survives_a_purpose_that_is_gone(
     """Nobody sees another's decision; one about a purpose that is no longer declared is still
     there, with its words."""
     choose(ingrid, *BOTH)
-    links = [str(a["href"]) for a in ingrid.get("/preferences/history").soup.select(".history a")]
+    links = [
+        str(a["href"])
+        for a in ingrid.get("/preferences/history").soup.select('.history a[href*="/history/"]')
+    ]
     assert len(links) == 4
     other = visitor()
     become_customer(other, mails, replace(INGRID, email="ola@annen.example", name="Ola"))
@@ -279,7 +326,7 @@ def test_the_picture_has_the_ticks_as_they_were(ingrid: Browser) -> None:
     choose(ingrid, "marketing")
     choose(ingrid, *BOTH)
     choose(ingrid, "analytics")
-    pages = ingrid.get("/preferences/history").soup.select(".history a")
+    pages = ingrid.get("/preferences/history").soup.select('.history a[href*="/history/"]')
     seen = [
         [box.has_attr("checked") for box in ingrid.get(str(a["href"])).soup.select(".shown input")]
         for a in pages

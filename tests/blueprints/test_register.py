@@ -12,6 +12,7 @@ import pytest
 import time_machine
 from bs4 import Tag
 from flask import Flask
+from sqlalchemy import event
 
 from database import Database
 from domain.consent import presentations
@@ -277,21 +278,33 @@ def test_the_words_that_were_answered_are_recorded_when_the_language_changed_mea
     assert {entry.data["locale"] for entry in consents} == {"en"}
 
 
-@pytest.mark.requirement(13)
-@pytest.mark.parametrize(
-    "step",
-    [
-        "domain.subjects.service.open_subject",
-        "domain.subjects.service.append/1",
-        "domain.subjects.service.append/2",
-        "domain.subjects.service.append/3",
-        "domain.identity.vault.seal_field",
-        "domain.consent.presentations.store",
-        "domain.consent.decisions.record",
-        "domain.identity.signed_links.issue",
-        "domain.delivery.outbox.post",
-    ],
+STEPS = (
+    "domain.rights.settling.later",
+    "domain.rights.erasure.pad",
+    "domain.subjects.service.open_subject",
+    *(f"domain.subjects.recording.row/{entry}" for entry in (1, 2, 3)),
+    *(f"domain.identity.vault.seal_field/{field}" for field in (1, 2)),
+    "domain.consent.decisions.record",
+    "domain.consent.presentations.store",
+    "domain.identity.signed_links.issue",
+    "domain.delivery.outbox.post",
 )
+# Where rows are written, and how often: padding, the account's opening, the decisions.
+WRITTEN = {
+    "subject": 1,
+    "account": 1,
+    "ledger_entry": 3,
+    "ledger_pending": 3,
+    "entry_link": 2,
+    "current_decision": 1,
+    "presentation": 1,
+    "signed_link": 1,
+    "outbox_message": 2,
+}
+
+
+@pytest.mark.requirement(13)
+@pytest.mark.parametrize("step", STEPS)
 def test_account_entries_and_mail_come_together_or_not_at_all(
     visitor: Visitors, database: Database, monkeypatch: pytest.MonkeyPatch, step: str
 ) -> None:
@@ -312,4 +325,32 @@ def test_account_entries_and_mail_come_together_or_not_at_all(
     monkeypatch.setattr(target, failing)
     assert register(browser).status == 500
     assert len(calls) == int(nth or 1)
+    assert contents(database, but=(TRIES,)) == before
+
+
+@pytest.mark.requirement(13)
+@pytest.mark.parametrize(
+    ("table", "nth"),
+    [(table, nth) for table, times in WRITTEN.items() for nth in range(1, times + 1)],
+)
+def test_each_table_is_written_with_all_the_others_or_not_at_all(
+    visitor: Visitors, database: Database, app: Flask, table: str, nth: int
+) -> None:
+    """The statement that writes to it fails, each time there is one: nothing of the rest stays."""
+    engine, met = app.extensions["database"].engine, []
+
+    def before_each(_: object, __: object, statement: str, *___: object) -> None:
+        if re.search(rf"INSERT INTO {table}\b", statement):
+            met.append(statement)
+            if len(met) == nth:
+                raise RuntimeError("injected")
+
+    browser = visitor(locale="en")
+    page, before = browser.get("/register"), contents(database, but=(TRIES,))
+    event.listen(engine, "before_cursor_execute", before_each)
+    try:
+        assert browser.post("/register", INGRID.form(), page=page).status == 500
+    finally:
+        event.remove(engine, "before_cursor_execute", before_each)
+    assert len(met) == nth
     assert contents(database, but=(TRIES,)) == before

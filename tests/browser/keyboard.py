@@ -14,7 +14,9 @@ _FOCUSED = """
     if (!one || one === document.body) return null;
     const box = one.getBoundingClientRect(), style = getComputedStyle(one);
     const line = one.getClientRects()[0];  // a link may be broken over two lines
-    const at = document.elementFromPoint(line.left + line.width / 2, line.top + line.height / 2);
+    // To a box for many lines the browser scrolls as far as the line that is written on.
+    const tall = one.matches("textarea") ? Math.min(line.height, 48) : line.height;
+    const at = document.elementFromPoint(line.left + line.width / 2, line.top + tall / 2);
     return {
         place: [...document.querySelectorAll("*")].indexOf(one),
         what: `${one.tagName} ${one.getAttribute("href") || one.name || one.id}`,
@@ -22,7 +24,7 @@ _FOCUSED = """
         top: box.top + scrollY,
         ring: style.outlineStyle !== "none" && parseFloat(style.outlineWidth) >= 2,
         seen: !!at && (one.contains(at) || at.contains(one)) && line.top >= 0
-            && line.bottom <= innerHeight + 1,
+            && line.top + tall <= innerHeight + 1,
     };
 }
 """

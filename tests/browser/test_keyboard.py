@@ -107,7 +107,7 @@ def test_every_stop_is_reached_seen_and_left(
     become_customer(visitor(), mails)
     page = newcomer(javascript=False)
     page.set_viewport_size({"width": width, "height": 500})
-    for path in ("/", "/register"):
+    for path in ("/", "/register", "/ledger/verify"):
         look_round(page, path)
     sign_in(page)
     for path in ("/account", "/account/details", "/preferences"):
@@ -143,6 +143,7 @@ def test_the_summary_takes_the_focus_and_leads_to_the_fields(
         "/login": ("email", "password"),
         "/requests/new": ("kind-0", "email"),
         "/password/forgotten": ("email",),
+        "/ledger/verify": ("receipt",),
     }.items():
         page.goto(path)
         send(page)

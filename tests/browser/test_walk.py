@@ -100,7 +100,7 @@ def read_history(page: Page) -> None:
     ticked = []
     for place in (3, 2):
         with page.expect_navigation():
-            page.locator(".history li a").nth(place).click()
+            page.locator(".history li a[href*='/history/']").nth(place).click()
         wording = page.locator("#shown-marketing-wording").inner_text()
         assert len(wording) > 100
         assert page.locator(".shown input:disabled").count() == 2

@@ -10,10 +10,27 @@ from tests.browser.conftest import Newcomer
 from tests.browser.steps import choose, fill, follow, open_mailed, send, sign_in
 from tests.support.browser import Browser
 from tests.support.links import NEW_EMAIL, NEW_PASSWORD
-from tests.support.mails import Mails
+from tests.support.mails import Mails, receipts_in
 from tests.support.people import INGRID, become_customer
 
 pytestmark = pytest.mark.browser
+
+
+@pytest.mark.requirement(26, 34)
+def test_a_receipt_is_checked_without_scripts(
+    newcomer: Newcomer, visitor: Callable[..., Browser], mails: Mails
+) -> None:
+    """The file from a mail, found by the link at the foot of every page."""
+    become_customer(visitor(), mails)
+    *_, content = receipts_in(mails.last(INGRID.email))
+    page = newcomer(javascript=False)
+    page.goto("/")
+    follow(page, "/ledger", within="footer")
+    follow(page, "/ledger/verify")
+    file = {"name": "receipt.json", "mimeType": "application/json", "buffer": content}
+    page.locator("#receipt").set_input_files(file)  # type: ignore[arg-type]
+    assert send(page) == 200
+    assert page.locator("[role=status] .success").count() == 1
 
 
 @pytest.mark.requirement(26, 58, 89)

@@ -26,7 +26,7 @@ from tests.browser.steps import (
 )
 from tests.support.browser import Browser
 from tests.support.links import NEW_EMAIL, NEW_PASSWORD
-from tests.support.mails import Mails
+from tests.support.mails import Mails, receipts_in
 from tests.support.people import EMAIL, INGRID, Guest, become_customer, register
 
 if TYPE_CHECKING:
@@ -130,10 +130,19 @@ def choices(guide: Guide) -> Iterator[str]:
     with page.expect_navigation():
         page.locator(".history a").first.click()
     yield "/preferences/history/<entry_id>"
+    guide.app.extensions["sequencer"].run_once()
+    with page.expect_navigation():
+        page.locator("main a[href*='/receipts/']").first.click()
+    yield "/preferences/receipts/<entry_id>"
     page.goto("/preferences")
     page.locator("#consent-analytics").uncheck()
     send(page)
     yield "/preferences, saved"
+    page.goto("/preferences/history")
+    with page.expect_navigation():
+        page.locator("main a[href*='/receipts/']").first.click()
+    yield "/preferences/receipts/<entry_id>, not ready yet"
+    page.goto("/preferences")
     page.locator("[name=presentation]").evaluate("field => { field.value = 'x' }")
     send(page)
     yield "/preferences, words that are not the current ones"
@@ -150,6 +159,23 @@ def choices(guide: Guide) -> Iterator[str]:
     page.reload()
     yield "/requests/<reference>, the copy was taken"
     yield from guide.go("/account")
+
+
+def ledger(guide: Guide) -> Iterator[str]:
+    """The ledger in public, empty and not, and the check of a receipt."""
+    page = guide.page
+    page.goto("/ledger")
+    yield "/ledger, empty"
+    guide.become_customer()
+    yield from guide.go("/ledger", "/ledger/verify")
+    send(page)
+    yield "/ledger/verify, nothing given"
+    fill(page, text="not a receipt")
+    send(page)
+    yield "/ledger/verify, what is no receipt"
+    fill(page, text=receipts_in(guide.mails.last(EMAIL))[-1].decode())
+    assert send(page) == 200
+    yield "/ledger/verify, a receipt that is right"
 
 
 def links(guide: Guide) -> Iterator[str]:
@@ -229,7 +255,7 @@ def failures(guide: Guide) -> Iterator[str]:
 
 
 TOURS: Mapping[str, Tour] = {
-    tour.__name__: tour for tour in (anyone, wrong, account, choices, links, failures)
+    tour.__name__: tour for tour in (anyone, wrong, account, choices, ledger, links, failures)
 }
 # The pages that the tours show, and what has no page of its own: files, redirects.
 ENDPOINTS: Mapping[str, frozenset[str]] = {
@@ -251,9 +277,10 @@ ENDPOINTS: Mapping[str, frozenset[str]] = {
     "choices": frozenset(
         {
             *("preferences.show", "preferences.history", "preferences.decision"),
-            *("requests.new", "requests.show", "accounts.account"),
+            *("preferences.receipt", "requests.new", "requests.show", "accounts.account"),
         }
     ),
+    "ledger": frozenset({"ledger.explain", "ledger.verify"}),
     "links": frozenset(
         {
             *("accounts.confirm_address", "accounts.reset_password", "requests.verify_request"),
@@ -266,5 +293,7 @@ PAGELESS = frozenset(
     {
         *("static", "site.healthz", "site.readyz", "site.security_txt", "site.change_password"),
         *("accounts.confirm", "accounts.reset", "requests.verify"),
+        *("ledger.checkpoint", "ledger.key", "ledger.tile", "development.attachment"),
+        *("preferences.receipt_file", "preferences.receipt_entry", "preferences.receipt_record"),
     }
 )

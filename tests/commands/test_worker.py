@@ -9,7 +9,9 @@ from datetime import datetime, timedelta
 from uuid import UUID, uuid4
 
 import pytest
+from click import ClickException
 from flask import Flask
+from sqlalchemy import select
 from sqlalchemy.exc import OperationalError
 from structlog.testing import capture_logs
 
@@ -17,6 +19,11 @@ from commands import worker
 from database import Database
 from domain.delivery import outbox
 from domain.delivery.models import OutboxMessage
+from domain.ledger import tree
+from domain.ledger.checkpoints import Checkpoint
+from domain.ledger.errors import Rewound
+from domain.ledger.log import Log
+from domain.ledger.models import LedgerLease
 from tests.support.mails import Mails
 
 MAIL = {"to": "kari@example.no", "name": "Kari", "locale": "nb"}
@@ -27,6 +34,7 @@ class Turns:
 
     def __init__(self, *plan: Exception | None):
         self.stop = threading.Event()
+        self.given_back = 0
         self._plan = list(plan)
 
     def run_once(self, stopping: Callable[[], bool] = lambda: False) -> int:
@@ -37,10 +45,14 @@ class Turns:
             raise error
         return 0
 
+    def give_back(self) -> None:
+        self.given_back += 1
+
 
 @pytest.fixture(autouse=True)
 def _no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(worker, "POLL_SECONDS", 0.0)
+    monkeypatch.setattr(worker, "SEQUENCE_SECONDS", 0.0)
     monkeypatch.setattr(worker, "AWAY_SECONDS", (0.0, 0.0))
 
 
@@ -84,11 +96,85 @@ def test_housekeeping_that_fails_keeps_no_mail_from_leaving() -> None:
     ]
 
 
+def test_it_scrubs_again_until_that_is_done(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What was erased must not lie on in a file; each time that it has to is said."""
+    monkeypatch.setattr(worker, "SCRUB_SECONDS", 0.0)
+    turns, answers = Turns(None, None, None), [False, False, True]
+    with capture_logs() as logged:
+        worker.run(turns, nothing, turns.stop, scrub_again=lambda: answers.pop(0))
+    assert answers == []
+    assert [line["event"] for line in logged] == ["scrub_gave_up"] * 2
+
+
+@pytest.mark.requirement(80)
+def test_the_sequencer_waits_for_a_database_or_a_disk_that_is_away() -> None:
+    """It says so without the statement, goes on, and leaves no lease behind."""
+    turns = Turns(away(), OSError("/secret/place"), None)
+    with capture_logs() as logged:
+        worker.sequence(turns, turns.stop)
+    assert [(line["event"], line["error"]) for line in logged] == [
+        ("sequencer_waits", "OperationalError"),
+        ("sequencer_waits", "OSError"),
+    ]
+    assert "kari" not in repr(logged)
+    assert turns.given_back == 1
+
+
+def test_the_log_does_not_wait_for_a_mail_server() -> None:
+    """A mail may take twenty seconds; entries are sequenced meanwhile."""
+    turns = Turns(None, None, None)
+    with worker.sequencing(turns, turns.stop):  # the block is the slow mail
+        assert turns.stop.wait(10)
+    assert turns.given_back == 1
+
+
+def test_a_sequencer_that_ends_ends_the_worker() -> None:
+    """In the words of the ledger, which name no person; of other errors only the class."""
+    signed = Checkpoint("samtykke.test/consent", 345, bytes(32))
+    for error, said in ((Rewound(signed, 12), "345 entries"), (KeyError("kari"), "KeyError")):
+        stop = threading.Event()
+        with (
+            capture_logs() as logged,
+            pytest.raises(ClickException, match=said) as raised,
+            worker.sequencing(Turns(error, None), stop),
+        ):
+            assert stop.wait(10)  # the mail loop ends on this
+        assert [line["event"] for line in logged] == ["sequencer_ended"]
+        assert "kari" not in str(raised.value)
+
+
+def test_the_command_fails_when_the_sequencer_ended(app: Flask) -> None:
+    """So `flask serve` ends too, and whoever keeps it running hears of it."""
+    before = {one: signal.getsignal(one) for one in (signal.SIGTERM, signal.SIGINT)}
+    app.extensions["sequencer"] = Turns(KeyError("kari"), None)
+    try:
+        result = app.test_cli_runner().invoke(args=["worker"])
+    finally:
+        for one, handler in before.items():
+            signal.signal(one, handler)
+    assert result.exit_code == 1
+    assert "the sequencer ended: KeyError" in result.output
+
+
+def test_the_worker_does_not_start_on_an_older_database(app: Flask, log: Log) -> None:
+    """It would send mails again that were sent since."""
+    signed = Checkpoint(log.signers[0].name, 345, bytes(32)).signed(log.signers)
+    log.high_water.write_bytes(signed)
+    before = {one: signal.getsignal(one) for one in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        result = app.test_cli_runner().invoke(args=["worker"])
+    finally:
+        for one, handler in before.items():
+            signal.signal(one, handler)
+    assert result.exit_code == 1
+    assert "345 entries" in result.output
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_the_command_delivers_until_it_is_told_to_stop(
     app: Flask, database: Database, mails: Mails, NOON: datetime, number: signal.Signals
 ) -> None:
-    """What waits is sent, and the end is a clean one."""
+    """What waits is sent and sequenced, and the end is a clean one."""
     with database.transaction() as session:
         outbox.post(session, "mail.password_changed", MAIL, at=NOON - timedelta(days=365))
     before = {one: signal.getsignal(one) for one in (signal.SIGTERM, signal.SIGINT)}
@@ -99,6 +185,10 @@ def test_the_command_delivers_until_it_is_told_to_stop(
         for one, handler in before.items():
             signal.signal(one, handler)
     assert result.exit_code == 0
+    with database.reading() as session:
+        newest = tree.published(session)
+        assert newest is not None  # the notices, at least
+        assert session.scalars(select(LedgerLease.holder)).all() == []
     assert len(mails.to("kari@example.no")) == 1
 
 

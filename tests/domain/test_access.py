@@ -186,7 +186,7 @@ def test_the_archive_opens_and_the_page_reads(app: Flask, document: dict[str, An
     """JSON that parses to the same, and a page with every value in plain letters."""
     with app.test_request_context("/?lang=en"):
         page = render_template("requests/export.html", document=document)
-    made = access.archive(document, page)
+    made = access.archive(document, page, {})
     with zipfile.ZipFile(io.BytesIO(made)) as archive:
         assert archive.testzip() is None
         assert archive.namelist() == ["index.html", "data.json"]

@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import datetime, timedelta
 from threading import Barrier
+from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
@@ -176,6 +177,37 @@ def test_an_old_tab_may_say_what_is_so_already(session: Session) -> None:
     assert decide(session, who, shown=tabs[1]) == []
 
 
+@pytest.mark.requirement(33)
+@pytest.mark.parametrize("meanwhile", [True, False])
+def test_what_happens_between_reading_and_writing_is_seen(
+    session: Session, monkeypatch: pytest.MonkeyPatch, meanwhile: bool
+) -> None:
+    """The person is read without a lock; when something else came first it is decided anew, by
+    what is so then."""
+    publish(session)
+    who = somebody(session)
+    decide(session, who, marketing=True)
+    shown = served(session, who)
+    record = subjects.record_if_unchanged
+
+    def late(*args: Any, **kwargs: Any) -> bool:
+        monkeypatch.undo()
+        if meanwhile:
+            decide(session, who, marketing=True, analytics=True)
+        else:
+            data = {"kind": "access", "reference": "ABCD-2345"}
+            subjects.record(session, who, "request.fulfilled", data, at=NOON)
+        return record(*args, **kwargs)
+
+    monkeypatch.setattr(subjects, "record_if_unchanged", late)
+    if meanwhile:
+        with pytest.raises(StalePresentation):
+            decide(session, who, shown=replace(shown, seen=2), analytics=False, marketing=False)
+    else:
+        assert decide(session, who, shown=shown) == ["marketing: withdrawn"]
+    assert subjects.get(session, who).linked == (3 if meanwhile else 4)
+
+
 def test_other_entries_do_not_make_a_form_old(session: Session) -> None:
     """A request that was received meanwhile has nothing to do with the choices."""
     publish(session)
@@ -196,13 +228,13 @@ def test_what_has_run_out_expires_once(session: Session) -> None:
         decide(session, one, marketing=True)
     decide(session, other, marketing=False)
     moment = timedelta(milliseconds=1)
-    assert decisions.expire_due(session, at=RUN_OUT - moment) == 0
+    assert not decisions.expire_due(session, at=RUN_OUT - moment)
     now = decisions.current(session, who, at=RUN_OUT)["marketing"]
     assert now
     assert now.state is DecisionState.EXPIRED
-    assert decisions.expire_due(session, at=RUN_OUT, limit=1) == 1
-    assert decisions.expire_due(session, at=RUN_OUT, limit=1) == 1
-    assert decisions.expire_due(session, at=RUN_OUT) == 0
+    assert len(decisions.expire_due(session, at=RUN_OUT, limit=1)) == 1
+    assert len(decisions.expire_due(session, at=RUN_OUT, limit=1)) == 1
+    assert not decisions.expire_due(session, at=RUN_OUT)
     assert [one.state for one in decisions.history(session, who)][-1] == "expired"
 
 
@@ -315,3 +347,14 @@ def test_one_person_in_tabs_at_once_decides_each_purpose_once(database: Database
     with database.reading() as session:
         assert list(projection.differences(session)) == []
         assert subjects.get(session, who).linked == 2 + len(recorded)
+
+
+def test_what_could_not_be_written_is_not_told_as_saved(
+    session: Session, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody changes a person who is locked; should it seem so all the same, that is an error."""
+    publish(session)
+    who = somebody(session)
+    monkeypatch.setattr(subjects, "record_if_unchanged", lambda *_: False)
+    with pytest.raises(UnknownSubject):
+        decide(session, who, marketing=True)

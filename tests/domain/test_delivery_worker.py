@@ -47,13 +47,36 @@ def post(database: Database, clock: Clock) -> Callable[..., UUID]:
 def test_what_is_due_is_sent_once_and_then_forgotten(
     database: Database, worker: Worker, network: Network, post: Callable[..., UUID], NOON: datetime
 ) -> None:
-    """A sent message keeps when and what kind, and nothing of a person."""
+    """A sent message keeps its kind and the day, and nothing of a person: neither the name that
+    mail servers know it by, nor the moment that the ledger's entries have too."""
     message = post(about=uuid4())
+    name = row(database, message).message_id
     assert worker.run_once() == 1
     assert worker.run_once() == 0
     done = row(database, message)
-    assert network.sent == [done.message_id]
-    assert (done.state, done.closed_at, done.payload, done.about) == ("sent", NOON, None, None)
+    assert network.sent == [name]
+    assert (done.state, done.payload, done.about) == ("sent", None, None)
+    day = NOON.replace(hour=0)
+    assert {done.created_at, done.due_at, done.closed_at} == {day}
+    assert done.message_id != name
+    assert name.strip("<>").partition("@")[0] not in done.message_id
+
+
+def test_a_dead_message_keeps_what_sending_it_again_needs(
+    database: Database, worker: Worker, network: Network, post: Callable[..., UUID], NOON: datetime
+) -> None:
+    """Its name and its times stay with its payload, and go with it when it is sent at last."""
+    message = post()
+    before = row(database, message)
+    network.before.append(Refused("SMTP 550"))
+    assert worker.step() is Outcome.GIVEN_UP
+    dead = row(database, message)
+    assert (dead.message_id, dead.created_at) == (before.message_id, NOON)
+    with database.transaction() as session:
+        outbox.send_again(session, message, at=NOON)
+    assert worker.step() is Outcome.DELIVERED
+    assert network.sent == [before.message_id]
+    assert row(database, message).message_id != before.message_id
 
 
 def test_the_longest_waiting_goes_first(
@@ -103,6 +126,7 @@ def test_whatever_fails_the_mail_arrives_with_one_message_id(
 ) -> None:
     """The call failed; it failed but was sent; the process died before or after sending."""
     message = post()
+    name = row(database, message).message_id
     getattr(network, where).append(error)
     if isinstance(error, Died):
         with pytest.raises(Died):
@@ -115,7 +139,7 @@ def test_whatever_fails_the_mail_arrives_with_one_message_id(
     assert worker.run_once() == 1
     done = row(database, message)
     assert done.state == "sent"
-    assert network.sent == [done.message_id] * copies
+    assert network.sent == [name] * copies
 
 
 @pytest.mark.parametrize("step", ["take", "close"])
@@ -130,6 +154,7 @@ def test_a_death_in_either_transaction_loses_nothing(
 ) -> None:
     """Before the lease is committed the message is free; before it is closed it is leased."""
     message = post()
+    name = row(database, message).message_id
     real = getattr(leases, step)
 
     def die(*arguments: Any, **named: Any) -> None:
@@ -144,7 +169,7 @@ def test_a_death_in_either_transaction_loses_nothing(
         clock.move(LEASE)
     assert worker.run_once() == 1
     done = row(database, message)
-    assert set(network.sent) == {done.message_id}
+    assert set(network.sent) == {name}
     assert (done.state, len(network.sent)) == ("sent", 1 if step == "take" else 2)
 
 
@@ -310,6 +335,6 @@ def test_a_leased_message_does_not_hold_up_the_next(
     post()
     with database.transaction() as session:
         assert leases.take(session, at=clock()) is not None
-    other = post()
+    name = row(database, post()).message_id
     assert worker.run_once() == 1
-    assert network.sent == [row(database, other).message_id]
+    assert network.sent == [name]

@@ -16,8 +16,8 @@ from domain.delivery.models import OutboxMessage
 from domain.identity import accounts
 from domain.keys import keyring
 from domain.ledger.entry import decode
+from domain.ledger.invariants import first_violation
 from domain.ledger.models import LedgerEntry
-from domain.ledger.verify import first_violation
 from domain.rights import erasure, requests
 from domain.rights.errors import NotVerified
 from domain.rights.inventory import INVENTORY
@@ -104,8 +104,10 @@ def test_the_entries_stay_byte_for_byte(session: Session) -> None:
 
 @pytest.mark.requirement(73, 75)
 def test_a_last_mail_goes_to_the_address_and_is_about_nobody(session: Session) -> None:
-    """It has the reference, is in the person's language, and no subject holds it back."""
+    """It has the reference, is in the person's language, and no subject holds it back; what it
+    is about is told by the entries' ids, since no link will tell."""
     _, request = plant(session)
+    told = requests.entries(session, request)
     erasure.fulfil(session, request, at=NOON)
     session.flush()
     (last,) = [one for one in outbox.messages(session) if one.kind == "mail.erasure_done"]
@@ -116,7 +118,10 @@ def test_a_last_mail_goes_to_the_address_and_is_about_nobody(session: Session) -
         "name": None,
         "locale": "nb",
         "reference": request.reference,
+        "entries": [*told, *payload["entries"][-2:]],
     }
+    last_two = [decode(session.get_one(LedgerEntry, one).bytes) for one in payload["entries"][-2:]]
+    assert [one.type for one in last_two] == ["request.fulfilled", "erasure.executed"]
 
 
 def test_requests_stay_about_nobody(session: Session) -> None:

@@ -13,6 +13,10 @@ from domain.rights.inventory import INVENTORY
 ABOUT_NOBODY = {
     "ledger_entry": "facts about nobody, tied to a person only by entry_link",
     "ledger_pending": "ids of entries",
+    **dict.fromkeys(("ledger_leaf", "ledger_tile", "ledger_state"), "the tree over entries"),
+    **dict.fromkeys(("ledger_checkpoint", "ledger_cosignature"), "its signed sizes and roots"),
+    **dict.fromkeys(("ledger_key", "ledger_key_end"), "the log's public keys"),
+    "ledger_lease": "which process sequences",
     "presentation": "what everybody was shown",
     "notice_version": "what the operator published",
 }

@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 
 import pytest
+import rfc8785
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -16,6 +17,7 @@ from domain.ledger.errors import EntryTooLarge, MalformedEntry
 # Written by hand from RFC 8785 and LEDGER.md, not by the program.
 ID = "00112233445566778899aabbccddeeff"
 TAG = "a" * 64
+AT = "2026-11-22T12:00:00.000Z"
 VECTOR = (
     b'{"at":"2026-11-22T12:00:00.000Z","data":{"purpose":"marketing","purpose_version":1},'
     b'"id":"00112233445566778899aabbccddeeff",'
@@ -170,3 +172,56 @@ def test_ids_do_not_repeat() -> None:
     ids = {new_id() for _ in range(1000)}
     assert len(ids) == 1000
     assert all(dataclasses.replace(entry(), id=one) for one in ids)
+
+
+_NAMES = st.text(max_size=6) | st.sampled_from(["a", "b", "aa", "\u20ac", "\ufb33", "\U0001f600"])
+_JSON = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.sampled_from([2**53 - 1, 2**53, -(2**53) + 1, -(2**53), 1.0, 1e21, -0.0])
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(_NAMES, inner, max_size=4),
+    max_leaves=12,
+)
+
+
+@given(data=st.dictionaries(_NAMES, _JSON, max_size=4))
+def test_the_quick_way_writes_what_rfc8785_writes(data: dict[str, Any]) -> None:
+    """Whatever JSON it is: every character, every number, every order of names, or no entry."""
+    fields: dict[str, Any] = {
+        "at": "2026-11-22T12:00:00.000Z",
+        "id": ID,
+        "tag": TAG,
+        "type": "a.b",
+        "v": 1,
+    }
+    try:
+        expected = rfc8785.dumps({**fields, "data": data})
+    except ValueError:
+        with pytest.raises(MalformedEntry):
+            entry(type="a.b", data=data).encode()
+        return
+    assert entry(type="a.b", data=data).encode() == expected
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        {"text": "".join(map(chr, range(0x80))) + "\u2028\u2029\ud7ff\ue000\U0010ffff"},
+        {"\ufb33": 1, "\U0001f600": 2, "\u20ac": 3},  # UTF-16 puts the second first
+        {"whole": 2**53 - 1, "lowest": -(2**53) + 1, "true": True, "none": None},
+        {"deep": {"b": {"a": [], "A": {}}, "a": ""}},
+    ],
+)
+def test_where_the_two_ways_could_differ_they_do_not(data: dict[str, Any]) -> None:
+    """Control characters, names beyond ASCII, the largest numbers, nesting."""
+    fields: dict[str, Any] = {
+        "at": "2026-11-22T12:00:00.000Z",
+        "id": ID,
+        "tag": TAG,
+        "type": "a.b",
+        "v": 1,
+    }
+    assert entry(type="a.b", data=data).encode() == rfc8785.dumps({**fields, "data": data})

@@ -6,6 +6,7 @@ import hashlib
 import hmac
 import secrets
 import threading
+from dataclasses import replace
 from datetime import datetime
 from uuid import UUID, uuid4
 
@@ -15,13 +16,14 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from database import Database
-from domain.keys import Keyring, UnknownEpoch, WrongSeal
+from domain.keys import Keyring, UnknownEpoch, WrongSeal, keyring
 from domain.ledger.entry import decode
-from domain.ledger.models import LedgerEntry
-from domain.ledger.verify import first_violation
+from domain.ledger.invariants import first_violation
+from domain.ledger.models import LedgerEntry, LedgerPending
 from domain.subjects import service, verify
 from domain.subjects.errors import UnknownSubject
 from domain.subjects.models import EntryLink, Subject
+from domain.subjects.recording import Known
 from domain.subjects.tags import tag
 
 TYPE = "consent.expired"
@@ -113,6 +115,32 @@ def test_many_at_once_get_numbers_without_a_gap(database: Database, NOON: dateti
         ordinals = session.scalars(select(EntryLink.ordinal).order_by(EntryLink.ordinal)).all()
         assert ordinals == list(range(1, 41))
         assert first_violation(session, verify.CHECKS) is None
+
+
+def test_what_was_read_before_something_happened_records_nothing(
+    session: Session, NOON: datetime
+) -> None:
+    """Another entry, another age, nobody there any more: no entry, no link, nothing counted."""
+    subject = service.open_subject(session, at=NOON, declared_age=15)
+    known = Known(subject.id, subject.wrapped_key, 15, 0)
+    stale = (
+        replace(known, linked=1),
+        replace(known, declared_age=None),
+        replace(known, declared_age=13),
+    )
+    facts = [(TYPE, data(1)), (TYPE, data(2))]
+    entries = service.told(keyring(session), known, facts, at=NOON)
+    for one in stale:
+        assert not service.record_if_unchanged(session, one, entries)
+    assert session.scalar(select(func.count()).select_from(LedgerEntry)) == 0
+    assert service.record_if_unchanged(session, known, entries)
+    links = session.execute(select(EntryLink.entry_id).order_by(EntryLink.ordinal)).scalars().all()
+    queue = session.scalars(select(LedgerPending.entry_id).order_by(LedgerPending.number)).all()
+    assert [one.id for one in entries] == links == queue
+    assert service.get(session, subject.id).linked == 2
+    service.forget(session, subject.id)
+    entries = service.told(keyring(session), known, facts, at=NOON)
+    assert not service.record_if_unchanged(session, known, entries)
 
 
 @pytest.mark.requirement(50)

@@ -12,7 +12,7 @@ import pwd
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TypedDict
@@ -29,6 +29,13 @@ _OPTIONS = {
     "autovacuum": "off",
     "max_connections": "300",
     "shared_buffers": "64MB",
+}
+# What is measured as durable waits for its disk, as a server in production does.
+_DURABLE = {
+    "fsync": "on",
+    "synchronous_commit": "on",
+    "full_page_writes": "on",
+    "autovacuum": "on",
 }
 
 
@@ -48,8 +55,9 @@ def new_run() -> Path:
     return run
 
 
-def admin_url(run: Path) -> str:
-    """A superuser's address: TEST_DATABASE_URL, else the run's server, started by who is first."""
+def admin_url(run: Path, *, durable: bool = False) -> str:
+    """A superuser's address: TEST_DATABASE_URL, else the run's server, started by who is first.
+    With `durable` it is one that survives a power cut."""
     given = os.environ.get("TEST_DATABASE_URL")
     if given:
         return given.replace("postgresql://", "postgresql+psycopg://", 1)
@@ -58,7 +66,7 @@ def admin_url(run: Path) -> str:
             if (run / "failed").exists():
                 raise Absent((run / "failed").read_text())
             try:
-                _start(run)
+                _start(run, {**_OPTIONS, **_DURABLE} if durable else _OPTIONS)
             except Absent as absent:
                 (run / "failed").write_text(str(absent))
                 raise
@@ -80,7 +88,7 @@ def _locked(run: Path) -> Iterator[None]:
         yield
 
 
-def _start(run: Path) -> None:
+def _start(run: Path, settings: Mapping[str, str]) -> None:
     programs = _programs(run)
     (run / "bin").write_text(str(programs))
     data = run / "data"
@@ -94,7 +102,7 @@ def _start(run: Path) -> None:
         *("-D", data, "-U", "postgres", "-A", "trust", "-E", "UTF8", "--locale=C", "--no-sync"),
     )
     # pg_ctl waits until line 8 of postmaster.pid says ready.
-    options = " ".join(f"-c {name}='{value}'" for name, value in _OPTIONS.items())
+    options = " ".join(f"-c {name}='{value}'" for name, value in settings.items())
     _call(
         programs / "pg_ctl",
         *("start", "-D", data, "-w", "-s", "-l", run / "log", "-o", f"-k {run} {options}"),

@@ -6,9 +6,12 @@ import socket
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
-from flask import Flask
 from werkzeug.serving import WSGIRequestHandler, make_server
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import WSGIApplication
 
 
 class _Silent(WSGIRequestHandler):
@@ -25,7 +28,7 @@ def free_port() -> socket.socket:
 
 
 @contextmanager
-def served(app: Flask, listening: socket.socket) -> Iterator[None]:
+def served(app: WSGIApplication, listening: socket.socket) -> Iterator[None]:
     """Serve `app` on the port until the block ends."""
     host, port = listening.getsockname()
     server = make_server(

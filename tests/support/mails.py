@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator
 from email import message_from_bytes, policy
@@ -13,24 +14,35 @@ _LINK = re.compile(r"https?://[^\s<>\"]+")
 _SIGNED = ("/confirm/", "/password/reset/", "/requests/verify/")
 
 
-class RunsOnce(Protocol):
+class Steps(Protocol):
     """What delivers: the application's worker."""
 
+    def step(self) -> object | None:
+        """Deliver one message; None if none is due."""
+
+
+class RunsOnce(Protocol):
+    """What gives entries their places: the application's sequencer."""
+
     def run_once(self) -> int:
-        """Deliver what is due; return how many deliveries were done."""
+        """Sequence all that waits."""
 
 
 class Mails:
     """The folder that mail goes to, after the worker has run until nothing is due."""
 
-    def __init__(self, folder: Path, worker: RunsOnce):
+    def __init__(self, folder: Path, worker: Steps, sequencer: RunsOnce):
         self._folder = folder
         self._worker = worker
+        self._sequencer = sequencer
 
     def deliver(self) -> None:
-        """Run the worker until nothing is due."""
-        while self._worker.run_once():
-            pass
+        """Run the worker until nothing is due, and the sequencer before each message, as it does
+        beside the worker: so mails carry their receipts."""
+        delivered: object | None = self
+        while delivered is not None:
+            self._sequencer.run_once()
+            delivered = self._worker.step()
 
     def all(self) -> list[EmailMessage]:
         """Every mail that was sent, the oldest first."""
@@ -61,6 +73,19 @@ def text(mail: EmailMessage, kind: str = "plain") -> str:
     content = part.get_content()
     assert isinstance(content, str)
     return content
+
+
+def receipts_in(mail: EmailMessage) -> list[bytes]:
+    """The receipts that a mail carries, each named by the entry that it is about."""
+    found = []
+    for part in mail.iter_attachments():
+        content = part.get_payload(decode=True)
+        assert isinstance(content, bytes)
+        entry = json.loads(json.loads(content)["entry"])
+        assert part.get_filename() == f"receipt-{entry['id'][:8]}.json"
+        assert part.get_content_type() == "application/json"
+        found.append(content)
+    return found
 
 
 def link_in(mail: EmailMessage, *, containing: str | None = None) -> str:

@@ -31,10 +31,11 @@ def count(database: Database, table: str) -> int:
 
 
 def entries(database: Database) -> list[Entry]:
-    """What the ledger says about people, whoever they are or were: oldest first, then by type."""
+    """What the ledger says about people, whoever they are or were: oldest first, then by type;
+    not what says nothing."""
     with database.reading() as session:
         found = [decode(content) for content in session.scalars(select(LedgerEntry.bytes))]
-    about_people = (entry for entry in found if entry.type != "notice.published")
+    about_people = (one for one in found if one.type not in ("notice.published", "log.padded"))
     return sorted(about_people, key=lambda entry: (entry.at, entry.type))
 
 
