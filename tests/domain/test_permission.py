@@ -10,6 +10,7 @@ from uuid import UUID, uuid4
 import pytest
 from sqlalchemy.orm import Session
 
+from database import Database
 from domain.consent import decisions
 from domain.consent.decisions import DecisionState
 from domain.consent.permission import Permission, permitted
@@ -150,3 +151,21 @@ def test_each_purpose_asks_for_what_it_needs(session: Session) -> None:
             assert permitted(session, uuid4(), purpose.id, at=NOON) is Permission.NO_SUBJECT
     with pytest.raises(KeyError):
         permitted(session, who, "profiling", at=NOON)
+
+
+def test_the_database_itself_answers_as_a_session_does(database: Database) -> None:
+    """For who has no transaction open: a yes, a no, somebody unknown, and another basis."""
+    with database.transaction() as session:
+        publish(session)
+        who, other = somebody(session), somebody(session)
+        decide(session, who, marketing=True)
+        decide(session, other)
+    with database.reading() as session:
+        for one in (who, other, uuid4()):
+            for purpose_id in ("marketing", "analytics", "account"):
+                for at in (NOON, RUN_OUT):
+                    answer = permitted(database, one, purpose_id, at=at)
+                    assert answer is permitted(session, one, purpose_id, at=at)
+    assert permitted(database, who, "marketing", at=NOON)
+    with pytest.raises(KeyError):
+        permitted(database, who, "profiling", at=NOON)
