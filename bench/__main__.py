@@ -13,8 +13,8 @@ from typing import Any
 
 from bench import report
 from bench.items import ITEMS, Sizes
-from bench.progress import Progress
 from bench.site import BACKENDS
+from commands.progress import Progress
 
 _HERE = Path(__file__).parent
 
@@ -28,7 +28,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     for name in chosen.only:
         item = ITEMS[name]
         said = report.made(**item.sizes(sizes))
-        progress = Progress(len(backends) * item.steps(sizes), name)
+        progress = Progress(len(backends) * item.steps(sizes), f"of {name}")
         for backend in backends:
             # On both in one run, or the page would compare two days.
             found = results.setdefault(name, {})

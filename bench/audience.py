@@ -24,8 +24,8 @@ import psycopg
 from sqlalchemy import make_url
 
 from bench.filling import fill
-from bench.progress import Progress
 from bench.site import BACKENDS, databases
+from commands.progress import Progress
 from database import Database
 from domain.consent import purposes
 from domain.consent.audience import audience, query
@@ -138,7 +138,7 @@ def main() -> None:
     parser.add_argument("--database", choices=BACKENDS, help="only this one")
     chosen = parser.parse_args()
     backends = [one for one in BACKENDS if chosen.database in (None, one)]
-    progress = Progress(len(backends) * chosen.rounds)
+    progress = Progress(len(backends) * chosen.rounds, "rounds")
     sizes = {"subjects": chosen.subjects, "entries": chosen.entries, "rounds": chosen.rounds}
     found = {one: measure(one, **sizes, step=progress.step) for one in backends}
     print(json.dumps(found, indent=1))

@@ -29,8 +29,8 @@ from bench import bare
 from bench.beside import served
 from bench.crowd import open_customers
 from bench.load import Clients, Load, Sent, clients
-from bench.progress import Progress
 from bench.site import BACKENDS, Site, serving
+from commands.progress import Progress
 from domain.consent import presentations
 from domain.identity.models import Account
 from domain.rights.choosing import MOST
@@ -154,7 +154,7 @@ def main() -> None:
     parser.add_argument("--database", choices=BACKENDS, help="only this one")
     chosen = parser.parse_args()
     backends = [one for one in BACKENDS if chosen.database in (None, one)]
-    progress = Progress(len(backends) * chosen.rounds * len(CLIENTS))
+    progress = Progress(len(backends) * chosen.rounds * len(CLIENTS), "rounds")
     found = {
         backend: measure(
             backend, rounds=chosen.rounds, requests=chosen.requests, step=progress.step

@@ -27,8 +27,8 @@ from bench import bare
 from bench.beside import served
 from bench.crowd import open_customers
 from bench.load import Clients, Load, Sent, clients
-from bench.progress import Progress
 from bench.site import BACKENDS, Site, serving
+from commands.progress import Progress
 from commands.serve import _THREADS as THREADS
 from domain.consent.permission import permitted
 
@@ -150,7 +150,7 @@ def main() -> None:
     parser.add_argument("--database", choices=BACKENDS, help="only this one")
     chosen = parser.parse_args()
     backends = [one for one in BACKENDS if chosen.database in (None, one)]
-    progress = Progress(len(backends) * chosen.rounds * (1 + len(CLIENTS)))
+    progress = Progress(len(backends) * chosen.rounds * (1 + len(CLIENTS)), "rounds")
     found = {
         one: measure(one, rounds=chosen.rounds, requests=chosen.requests, step=progress.step)
         for one in backends
