@@ -57,6 +57,11 @@ def pytest_unconfigure(config: pytest.Config) -> None:
         cluster.end_run(Path(os.environ.pop(_RUN)))
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The longest first, so that at the end no worker waits for the one that has them."""
+    items.sort(key=lambda item: "test_killed_at_random" not in item.nodeid)
+
+
 @pytest.fixture(name="NOON")
 def noon() -> datetime:
     """The time it is in tests."""
