@@ -59,7 +59,8 @@ def pytest_unconfigure(config: pytest.Config) -> None:
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """The longest first, so that at the end no worker waits for the one that has them."""
-    items.sort(key=lambda item: "test_killed_at_random" not in item.nodeid)
+    longest = ("test_killed_at_random", "tests/browser/")
+    items.sort(key=lambda item: [part not in item.nodeid for part in longest])
 
 
 @pytest.fixture(name="NOON")
