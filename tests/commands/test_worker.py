@@ -11,6 +11,7 @@ from uuid import UUID, uuid4
 
 import pytest
 from click import ClickException
+from click.testing import Result
 from flask import Flask
 from sqlalchemy import select
 from sqlalchemy.exc import OperationalError
@@ -144,15 +145,20 @@ def test_a_sequencer_that_ends_ends_the_worker() -> None:
         assert "kari" not in str(raised.value)
 
 
-def test_the_command_fails_when_the_sequencer_ended(app: Flask) -> None:
-    """So `flask serve` ends too, and whoever keeps it running hears of it."""
+def worked(app: Flask) -> Result:
+    """Run the command to its end, and take back the signals that it takes for itself."""
     before = {one: signal.getsignal(one) for one in (signal.SIGTERM, signal.SIGINT)}
-    app.extensions["sequencer"] = Turns(KeyError("kari"), None)
     try:
-        result = app.test_cli_runner().invoke(args=["worker"])
+        return app.test_cli_runner().invoke(args=["worker"])
     finally:
         for one, handler in before.items():
             signal.signal(one, handler)
+
+
+def test_the_command_fails_when_the_sequencer_ended(app: Flask) -> None:
+    """So `flask serve` ends too, and whoever keeps it running hears of it."""
+    app.extensions["sequencer"] = Turns(KeyError("kari"), None)
+    result = worked(app)
     assert result.exit_code == 1
     assert "the sequencer ended: KeyError" in result.output
 
@@ -161,12 +167,7 @@ def test_the_worker_does_not_start_on_an_older_database(app: Flask, log: Log) ->
     """It would send mails again that were sent since."""
     signed = Checkpoint(log.signers[0].name, 345, bytes(32)).signed(log.signers)
     log.high_water.write_bytes(signed)
-    before = {one: signal.getsignal(one) for one in (signal.SIGTERM, signal.SIGINT)}
-    try:
-        result = app.test_cli_runner().invoke(args=["worker"])
-    finally:
-        for one, handler in before.items():
-            signal.signal(one, handler)
+    result = worked(app)
     assert result.exit_code == 1
     assert "345 entries" in result.output
 
@@ -178,7 +179,6 @@ def test_the_command_delivers_until_it_is_told_to_stop(
     """What waits is sent and sequenced, and the end is a clean one."""
     with database.transaction() as session:
         outbox.post(session, "mail.password_changed", MAIL, at=NOON - timedelta(days=365))
-    before = {one: signal.getsignal(one) for one in (signal.SIGTERM, signal.SIGINT)}
 
     def stop_once_published(at: datetime) -> None:
         """The sequencer has a thread of its own, and may not have had its turn yet."""
@@ -188,11 +188,7 @@ def test_the_command_delivers_until_it_is_told_to_stop(
         signal.raise_signal(number)
 
     app.extensions["housekeeping"] = stop_once_published
-    try:
-        result = app.test_cli_runner().invoke(args=["worker"])
-    finally:
-        for one, handler in before.items():
-            signal.signal(one, handler)
+    result = worked(app)
     assert result.exit_code == 0
     assert published(database)  # the notices, at least
     with database.reading() as session:
