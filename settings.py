@@ -46,6 +46,15 @@ class Settings:
     instance: Path
     # Where new keys of the log are added; None where the environment holds them.
     log_key_file: Path | None = None
+    # Where the key-encryption keys stand; None where the environment holds them.
+    vault_key_file: Path | None = None
+    # The address of the role that alone reads bookkeeping; None where this process does not.
+    accounting_url: str | None = field(default=None, repr=False)
+    # Which people were erased, outside the database: a restored copy is compared with it.
+    erasure_journal: Path = ROOT / "instance" / "erasure-journal"
+    erasure_grace: timedelta = timedelta()
+    # A copy of more entries than this is made by the worker.
+    export_at_once: int = 500
     content: Path = ROOT / "content"
     marketing_age: int = 15
     registration_age: int = 13
@@ -72,8 +81,10 @@ class Settings:
         SAMTYKKE_ENV (production unless `development`), BASE_URL, DATABASE_URL,
         DATABASE_OWNER_URL, MAIL_URL, MAIL_FROM, INSTANCE_PATH, CONTENT_PATH, MARKETING_AGE,
         REGISTRATION_AGE, LINK_MINUTES, IDLE_MINUTES, ABSOLUTE_HOURS, TRUSTED_PROXIES,
-        HIGH_WATER_FILE, WITNESSES; the secrets SIGNING_KEY, LOOKUP_KEY, KEY_ENCRYPTION_KEYS, or
-        SECRETS_FILE that holds them; LOG_KEYS (or `none`), or LOG_KEY_FILE that holds them.
+        HIGH_WATER_FILE, WITNESSES, ACCOUNTING_DATABASE_URL, ERASURE_JOURNAL,
+        ERASURE_GRACE_HOURS, EXPORT_AT_ONCE; the secrets SIGNING_KEY, LOOKUP_KEY,
+        KEY_ENCRYPTION_KEYS, or SECRETS_FILE that holds them; LOG_KEYS (or `none`), or
+        LOG_KEY_FILE that holds them.
         """
         environment = _environment(environ)
         instance = Path(environ.get("INSTANCE_PATH", ROOT / "instance")).absolute()
@@ -101,6 +112,13 @@ class Settings:
             ),
             instance=instance,
             log_key_file=_log_key_file(environ, instance),
+            accounting_url=environ.get("ACCOUNTING_DATABASE_URL")
+            or (database_url if database_url.startswith("sqlite") else None),
+            erasure_journal=Path(
+                environ.get("ERASURE_JOURNAL", instance / "erasure-journal")
+            ).absolute(),
+            erasure_grace=timedelta(hours=_number(environ, "ERASURE_GRACE_HOURS", 0)),
+            export_at_once=_number(environ, "EXPORT_AT_ONCE", 500),
             content=Path(environ.get("CONTENT_PATH", ROOT / "content")).absolute(),
             marketing_age=_number(environ, "MARKETING_AGE", 15),
             registration_age=_number(environ, "REGISTRATION_AGE", 13),

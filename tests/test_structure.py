@@ -24,6 +24,7 @@ KNOWS: dict[str, tuple[str, ...]] = {
     "domain.subjects": ("domain.ledger",),
     "domain.consent": ("domain.subjects", "domain.ledger"),
     "domain.identity": ("domain.subjects", "domain.ledger", "domain.delivery"),
+    "domain.accounting": (),
     "domain.rights": ("domain",),
 }
 # What views and commands share: the modules that stand beside app.py. None of it knows a flow.

@@ -12,7 +12,7 @@ from itertools import count
 from typing import Any
 from uuid import UUID, SafeUUID
 
-from sqlalchemy import Select, func, select
+from sqlalchemy import ColumnElement, Select, func, select
 from sqlalchemy.orm import Session
 
 from domain.consent.models import CurrentDecision
@@ -39,8 +39,9 @@ def audience(session: Session, purpose_id: str, *, at: datetime) -> Iterator[UUI
 
 def query(register: PurposeRegister, purpose: Purpose, at: datetime) -> Select[Any]:
     """`permitted`, the other way round: the rows of which it says yes."""
+    free = (Subject.restricted_at.is_(None), Subject.erasing_at.is_(None))
     if not purpose.optional:
-        return select(Subject.id)
+        return select(Subject.id).where(*free) if purpose.restrictable else select(Subject.id)
     permitting = select(CurrentDecision.subject_id).where(
         CurrentDecision.purpose_id == purpose.id,
         # As in the partial index of the table, which a database uses only where it sees this.
@@ -48,15 +49,11 @@ def query(register: PurposeRegister, purpose: Purpose, at: datetime) -> Select[A
         CurrentDecision.purpose_version == purpose.version,
         CurrentDecision.expires_at > at,
     )
-    asked = []
+    asked: list[ColumnElement[bool]] = list(free)
     if purpose.age_limited:
         asked.append(func.coalesce(Subject.declared_age, 0) >= register.marketing_age)
     if purpose.confirmed_address:
         asked.append(Subject.confirmed_at.is_not(None))
-    # Without these nothing of the subject is asked but that it is there, and that a foreign key
-    # promises.
-    if not asked:
-        return permitting
     return permitting.join(Subject, Subject.id == CurrentDecision.subject_id).where(*asked)
 
 

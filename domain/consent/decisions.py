@@ -215,7 +215,7 @@ def invalidate(
     session: Session,
     subject_id: UUID,
     purpose_id: str,
-    reason: Literal["under_age", "unlawful_wording"],
+    reason: Literal["under_age", "unlawful_wording", "objection"],
     *,
     at: datetime,
 ) -> str | None:

@@ -41,7 +41,20 @@ HOLDINGS = (
     Holding(
         name="decisions",
         purposes=("marketing", "analytics"),
-        tables=("current_decision",),
+        source="person",
+        retention=("person",),
+        columns={
+            "current_decision": (
+                "subject_id",
+                "purpose_id",
+                "state",
+                "entry_id",
+                "at",
+                "purpose_version",
+                "presentation",
+                "expires_at",
+            )
+        },
         export=_export,
         erase=_erase,
     ),

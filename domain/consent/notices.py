@@ -71,7 +71,9 @@ def publish(session: Session, content: Path, *, at: datetime) -> list[Source]:
         if _stored(session, source.kind, source.effective_on):
             continue
         texts = {
-            locale: writing.write_out(path.read_text("utf-8"), purposes(session), locale).encode()
+            locale: writing.write_out(
+                path.read_text("utf-8"), purposes(session), locale, on=source.effective_on
+            ).encode()
             for locale, path in source.files.items()
         }
         hashes = {locale: hashlib.sha256(text).hexdigest() for locale, text in texts.items()}
@@ -126,7 +128,8 @@ def check_in_force(session: Session, content: Path, *, at: datetime) -> None:
             notice = in_force(session, kind, locale, on=local_day(at))
             folder = content / "notices" / kind / notice.effective_on.isoformat()
             text = (folder / f"{notice.locale}.md").read_text("utf-8")
-            written = writing.write_out(text, purposes(session), notice.locale)
+            day = notice.effective_on
+            written = writing.write_out(text, purposes(session), notice.locale, on=day)
             if written.encode() != notice.content:
                 raise ContentError(
                     f"{content / 'purposes.toml'} or processors.toml says something else than the "

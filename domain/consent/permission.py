@@ -8,15 +8,16 @@ from __future__ import annotations
 
 from datetime import datetime
 from enum import StrEnum
+from typing import Any
 from uuid import UUID
 
-from sqlalchemy import and_, bindparam, select
+from sqlalchemy import Row, and_, bindparam, select
 from sqlalchemy.orm import Session
 
 from database import Database
 from domain.consent.decisions import DecisionState
 from domain.consent.models import CurrentDecision
-from domain.consent.purposes import PurposeRegister
+from domain.consent.purposes import Purpose, PurposeRegister
 from domain.subjects.models import Subject
 
 _SUBJECT, _DECISION = Subject.__table__, CurrentDecision.__table__
@@ -27,6 +28,8 @@ _FOR = (
         _DECISION.c.purpose_version,
         _SUBJECT.c.declared_age,
         _SUBJECT.c.confirmed_at,
+        _SUBJECT.c.restricted_at,
+        _SUBJECT.c.erasing_at,
     )
     .select_from(
         _SUBJECT.outerjoin(
@@ -46,6 +49,8 @@ class Permission(StrEnum):
 
     PERMITTED = "permitted"
     NO_SUBJECT = "no_subject"
+    RESTRICTED = "restricted"
+    ERASING = "erasing"
     NO_DECISION = "no_decision"
     NOT_GIVEN = "not_given"
     EXPIRED = "expired"
@@ -65,8 +70,9 @@ def permitted(
 
     Whoever has a transaction open asks its session, and sees what stands there; whoever has none
     asks the database itself, which takes one journey in place of three. A purpose that rests on
-    another basis than consent is permitted while the person exists. Raises KeyError for a purpose
-    that is not in the register: an undeclared purpose is a programming error, never a no.
+    another basis than consent is permitted while the person exists; where it is `restrictable`,
+    not while they have restricted it (GDPR art. 18) or are being erased. Raises KeyError for a
+    purpose that is not in the register: an undeclared purpose is a programming error, never a no.
     """
     register: PurposeRegister = asked.info["purposes"]
     purpose = register.purposes[purpose_id]
@@ -77,19 +83,35 @@ def permitted(
         row = asked.execute(_FOR, looked_up).one_or_none()
     if row is None:
         return Permission.NO_SUBJECT
-    if not purpose.optional:
-        return Permission.PERMITTED
-    state, expires_at, version, declared_age, confirmed_at = row
-    if state is None:
+    stopped = _stopped(purpose, row)
+    if stopped or not purpose.optional:
+        return stopped or Permission.PERMITTED
+    return _consented(register, purpose, row, at)
+
+
+def _stopped(purpose: Purpose, row: Row[Any]) -> Permission | None:
+    """Whether a restriction, or an erasure that waits, stands against it."""
+    if not purpose.restrictable:
+        return None
+    if row.erasing_at is not None:
+        return Permission.ERASING
+    return Permission.RESTRICTED if row.restricted_at is not None else None
+
+
+def _consented(
+    register: PurposeRegister, purpose: Purpose, row: Row[Any], at: datetime
+) -> Permission:
+    """Whether a consent is in force for it."""
+    if row.state is None:
         return Permission.NO_DECISION
-    if not DecisionState(state).permits:
+    if not DecisionState(row.state).permits:
         return Permission.NOT_GIVEN
-    if expires_at is None or expires_at <= at:
+    if row.expires_at is None or row.expires_at <= at:
         return Permission.EXPIRED
-    if version != purpose.version:
+    if row.purpose_version != purpose.version:
         return Permission.OTHER_VERSION
-    if not register.old_enough(purpose, declared_age):
+    if not register.old_enough(purpose, row.declared_age):
         return Permission.UNDER_AGE
-    if purpose.confirmed_address and confirmed_at is None:
+    if purpose.confirmed_address and row.confirmed_at is None:
         return Permission.UNCONFIRMED_ADDRESS
     return Permission.PERMITTED

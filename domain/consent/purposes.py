@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from datetime import date, datetime, timedelta
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,7 @@ from domain.consent.operator import (
     load_processors,
     read_toml,
 )
+from domain.dates import add_months, months_later
 
 
 class Basis(StrEnum):
@@ -33,6 +35,36 @@ class Basis(StrEnum):
     LEGAL_OBLIGATION = "legal_obligation"
     LEGITIMATE_INTEREST = "legitimate_interest"
     CONSENT = "consent"
+
+
+@dataclass(frozen=True)
+class RetentionRule:
+    """How long something stays: until so long `after` something happened. `after` is a word of
+    ours that domain/rights/retention.py knows; a rule without a time lasts until the erasure of
+    the person."""
+
+    id: str
+    after: str
+    days: int = 0
+    months: int = 0
+
+    @property
+    def limited(self) -> bool:
+        """Whether time alone ends it."""
+        return bool(self.days or self.months)
+
+    @property
+    def span(self) -> timedelta:
+        """A rule in days as a length of time."""
+        return timedelta(days=self.days)
+
+    def end(self, day: date) -> date:
+        """The last day that it may stay, of what happened on `day`; days as they are in Norway."""
+        return add_months(day, self.months) + self.span
+
+    def until(self, at: datetime) -> datetime:
+        """When it has to go, of what happened at this time."""
+        return months_later(at, self.months) + self.span
 
 
 @dataclass(frozen=True)
@@ -53,6 +85,8 @@ class PurposeText:
 class Purpose:
     """One purpose. A consent to it counts only for the same `version`.
 
+    `rules` are ids of the retention rules for what is kept for it. `since` is the day of the first
+    notice that speaks of it; older notices are not made to.
     `validity_months` is how long a yes lasts. `age_limited` purposes ask for the marketing
     age, `confirmed_address` ones for an address that its owner has confirmed.
     """
@@ -63,7 +97,9 @@ class Purpose:
     article: str
     fields: tuple[str, ...]
     recipients: tuple[str, ...]
+    rules: tuple[str, ...]
     text: Mapping[str, PurposeText]
+    since: date | None = None
     validity_months: int = 0
     age_limited: bool = False
     confirmed_address: bool = False
@@ -72,6 +108,12 @@ class Purpose:
     def optional(self) -> bool:
         """Whether the person chooses: consent is the basis."""
         return self.basis is Basis.CONSENT
+
+    @property
+    def restrictable(self) -> bool:
+        """Whether a restriction stops it (GDPR art. 18(2)). What the person came for and what
+        the law demands goes on."""
+        return self.basis in (Basis.CONSENT, Basis.LEGITIMATE_INTEREST)
 
 
 @dataclass(frozen=True)
@@ -102,11 +144,16 @@ class PurposeRegister:
     surfaces: Mapping[str, Surface]
     operator: Operator
     processors: tuple[Processor, ...]
+    retention: Mapping[str, RetentionRule]
     marketing_age: int = 15
     numbers: Mapping[str, int] = field(default_factory=dict)
 
     def __iter__(self) -> Iterator[Purpose]:
         return iter(self.purposes.values())
+
+    def told_on(self, day: date) -> list[Purpose]:
+        """The purposes that a notice of this day speaks of."""
+        return [purpose for purpose in self if purpose.since is None or purpose.since <= day]
 
     def optional(self) -> list[Purpose]:
         """The purposes that people decide about."""
@@ -143,6 +190,11 @@ def load(content: Path, *, marketing_age: int = 15) -> PurposeRegister:
         name: _purpose(values, f"{path} {name}")
         for name, values in _named(document, "purpose", path).items()
     }
+    rules = {
+        name: _rule(values, f"{path} {name}")
+        for name, values in _named(document, "retention", path).items()
+    }
+    _check_retention(found, rules, path)
     known = {processor.id for processor in processors}
     for purpose in found.values():
         if unknown := sorted(set(purpose.recipients) - known):
@@ -156,6 +208,7 @@ def load(content: Path, *, marketing_age: int = 15) -> PurposeRegister:
         surfaces=surfaces,
         operator=load_operator(content),
         processors=processors,
+        retention=rules,
         marketing_age=marketing_age,
         numbers=document.get("numbers", {}),
     )
@@ -172,6 +225,29 @@ def _named(document: Mapping[str, Any], kind: str, path: Path) -> dict[str, Any]
             raise ContentError(f"{path} {name}: a {kind} of this id stands there twice")
         found[name] = values
     return found
+
+
+def _rule(values: Mapping[str, Any], where: str) -> RetentionRule:
+    rule = build(RetentionRule, values, where)
+    if any(type(number) is not int or number < 0 for number in (rule.days, rule.months)):
+        raise ContentError(f"{where}: days and months are whole numbers, 0 or more")
+    if not rule.after:
+        raise ContentError(f"{where}: after says what the time is counted from")
+    return rule
+
+
+def _check_retention(
+    found: Mapping[str, Purpose], rules: Mapping[str, RetentionRule], path: Path
+) -> None:
+    """Each purpose has a rule, and each rule a purpose (GDPR art. 5(1)(e))."""
+    for purpose in found.values():
+        if not purpose.rules:
+            raise ContentError(f"{path} {purpose.id}: no retention rule")
+        if unknown := sorted(set(purpose.rules) - set(rules)):
+            raise ContentError(f"{path} {purpose.id}: no retention rule {', '.join(unknown)}")
+    named = {rule for purpose in found.values() for rule in purpose.rules}
+    if unnamed := sorted(set(rules) - named):
+        raise ContentError(f"{path}: no purpose names the retention rule {', '.join(unnamed)}")
 
 
 def _purpose(values: Mapping[str, Any], where: str) -> Purpose:
@@ -196,7 +272,12 @@ def _purpose(values: Mapping[str, Any], where: str) -> Purpose:
         (purpose.validity_months, *(t.label and t.wording for t in purpose.text.values()))
     ):
         raise ContentError(f"{where}: consent takes label, wording and validity_months")
-    return replace(purpose, fields=tuple(purpose.fields), recipients=tuple(purpose.recipients))
+    return replace(
+        purpose,
+        fields=tuple(purpose.fields),
+        recipients=tuple(purpose.recipients),
+        rules=tuple(purpose.rules),
+    )
 
 
 def _surface(values: Mapping[str, Any], where: str) -> Surface:

@@ -6,6 +6,8 @@ rely on, and a typo mended in a catalogue must not change it.
 
 from __future__ import annotations
 
+from datetime import date
+
 from domain.consent.purposes import Purpose, PurposeRegister
 
 _HEADINGS = {
@@ -51,10 +53,12 @@ _HEADINGS = {
 }
 
 
-def write_out(text: str, register: PurposeRegister, locale: str) -> str:
-    """The document with `[[purposes]]` and `[[processors]]` replaced by what they stand for."""
+def write_out(text: str, register: PurposeRegister, locale: str, *, on: date) -> str:
+    """The document of a day, with `[[purposes]]` and `[[processors]]` replaced by what they
+    stand for."""
+    told = register.told_on(on)
     blocks = {
-        "[[purposes]]": lambda: "\n\n".join(_purpose(p, register, locale) for p in register),
+        "[[purposes]]": lambda: "\n\n".join(_purpose(p, register, locale) for p in told),
         "[[processors]]": lambda: _processors(register, locale),
     }
     return "\n".join(

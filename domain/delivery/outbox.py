@@ -196,4 +196,30 @@ def _erase(session: Session, subject_id: UUID, at: datetime) -> None:
     forget(session, subject_id)
 
 
-HOLDINGS = (Holding("messages", ("account",), ("outbox_message",), _export, _erase),)
+HOLDINGS = (
+    Holding(
+        name="messages",
+        purposes=("account", "rights"),
+        source="use",
+        retention=("messages",),
+        columns={
+            "outbox_message": (
+                "id",
+                "message_id",
+                "kind",
+                "about",
+                "payload",
+                "state",
+                "created_at",
+                "due_at",
+                "attempts",
+                "leased_until",
+                "failure",
+                "closed_at",
+            )
+        },
+        export=_export,
+        erase=_erase,
+        places=("mail server", "mail folder"),
+    ),
+)

@@ -92,7 +92,62 @@ def _addresses(session: Session, subject_id: UUID) -> list[str]:
 
 # In the order in which they are to be erased: tries are found through the account.
 HOLDINGS: tuple[Holding, ...] = (
-    Holding("attempts", ("security",), ("attempt",), export_attempts, erase_attempts),
-    Holding("links", ("security",), ("signed_link",), export_links, erase_links),
-    Holding("account", ("account",), ("account",), export_account, erase_account),
+    Holding(
+        name="attempts",
+        purposes=("security",),
+        source="use",
+        retention=("attempts",),
+        columns={"attempt": ("id", "kind", "key", "at")},
+        export=export_attempts,
+        erase=erase_attempts,
+    ),
+    Holding(
+        name="links",
+        purposes=("security", "rights"),
+        source="use",
+        retention=("links",),
+        columns={
+            "signed_link": (
+                "id",
+                "kind",
+                "token_hash",
+                "subject_id",
+                "request_id",
+                "stamp",
+                "issued_at",
+                "expires_at",
+                "used_at",
+            )
+        },
+        export=export_links,
+        erase=erase_links,
+    ),
+    Holding(
+        name="account",
+        purposes=("account",),
+        source="person",
+        retention=("customer", "unconfirmed", "person"),
+        columns={
+            "account": (
+                "id",
+                "subject_id",
+                "email_lookup",
+                "email",
+                "pending_email",
+                "name",
+                "phone",
+                "address",
+                "postal_code",
+                "city",
+                "password_hash",
+                "locale",
+                "terms_accepted",
+                "stamp",
+                "opened_at",
+            )
+        },
+        export=export_account,
+        erase=erase_account,
+        holdable=True,
+    ),
 )

@@ -1,8 +1,8 @@
-"""Tables of accounts, signed links and attempts."""
+"""Tables of accounts, correspondents, subscriptions, signed links and attempts."""
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import date, datetime
 from uuid import UUID
 
 from sqlalchemy import ForeignKey, Index, LargeBinary, String
@@ -36,6 +36,32 @@ class Account(Base):
     terms_accepted: Mapped[str] = mapped_column(String(10))
     stamp: Mapped[int] = mapped_column(default=1)
     opened_at: Mapped[datetime]
+
+
+class Correspondent(Base):
+    """Somebody who wrote to us and has no account: where the answer goes, sealed as an account's
+    fields are, and a keyed hash to find it by."""
+
+    __tablename__ = "correspondent"
+
+    subject_id: Mapped[UUID] = mapped_column(ForeignKey("subject.id"), primary_key=True)
+    email_lookup: Mapped[bytes] = mapped_column(LargeBinary(32), unique=True)
+    email: Mapped[bytes] = mapped_column(LargeBinary)
+    locale: Mapped[str] = mapped_column(String(2))
+    opened_at: Mapped[datetime]
+
+
+class Subscription(Base):
+    """What a person subscribes to, from a day to a day, as they are in Norway. `warned_at` is
+    when they were told that the account is about to go."""
+
+    __tablename__ = "subscription"
+
+    id: Mapped[UUID] = mapped_column(primary_key=True)
+    subject_id: Mapped[UUID] = mapped_column(ForeignKey("subject.id"), index=True)
+    started_on: Mapped[date]
+    ended_on: Mapped[date | None] = mapped_column(index=True)
+    warned_at: Mapped[datetime | None]
 
 
 class SignedLink(Base):

@@ -103,6 +103,14 @@ def _are_names(value: Any) -> bool:
     )
 
 
+def _are_counts(value: Any) -> bool:
+    return (
+        isinstance(value, dict)
+        and 0 < len(value) <= 100
+        and all(_name(name) and _whole(0, _MOST)(count) for name, count in value.items())
+    )
+
+
 def _is_origin(value: Any) -> bool:
     return isinstance(value, str) and is_origin(value)
 
@@ -126,9 +134,20 @@ _sha256 = Spelled(_matches(r"[0-9a-f]{64}"), r'"(.{64})"')
 _reference = _matches(r"[A-Z0-9-]{6,16}")
 _locale = _one_of("nb", "nn", "en")
 _version = _counted(4)
-_channel = _one_of("link", "account")
-_erasure_cause = _one_of("request", "replaced", "unconfirmed")
-_request_kind = _one_of("access", "erasure")
+_channel = _one_of("link", "account", "form", "staff")
+_erasure_cause = _one_of(
+    "request", "replaced", "unconfirmed", "retention", "hold_ended", "restored"
+)
+_request_kind = _one_of(
+    "access", "portability", "rectification", "erasure", "restriction", "objection", "enquiry"
+)
+_invalidation = _one_of("under_age", "unlawful_wording", "objection")
+_extension = _one_of("complexity", "number")
+_refusal = _one_of(
+    "unverified", "unfounded", "excessive", "unidentified", "legal_duty", "others_rights"
+)
+# Why a member of staff looked at somebody's data.
+_viewing = _one_of("answering", "verifying", "security", "legal_claim", "audit")
 
 _PURPOSE: dict[str, _Holds] = {"purpose": _name, "purpose_version": _version}
 _SHOWN: dict[str, _Holds] = {
@@ -150,12 +169,27 @@ SCHEMAS: Mapping[str, Mapping[str, _Holds]] = {
     "consent.renewed": {**_PURPOSE, **_SHOWN, "expires_at": _is_time},
     "consent.withdrawn": {**_PURPOSE, **_SHOWN},
     "consent.expired": _PURPOSE,
-    "consent.invalidated": {**_PURPOSE, "reason": _one_of("under_age", "unlawful_wording")},
+    "consent.invalidated": {**_PURPOSE, "reason": _invalidation},
     "account.opened": {"terms": _is_date, "locale": _locale, "declared_age": _counted(2)},
     "request.received": {**_REQUEST, "due_on": _is_date, "channel": _channel},
     "request.verified": {**_REQUEST, "channel": _channel},
     "request.fulfilled": _REQUEST,
-    "request.refused": {**_REQUEST, "reason": _one_of("unverified")},
+    "request.refused": {**_REQUEST, "reason": _refusal},
+    "request.extended": {**_REQUEST, "due_on": _is_date, "reason": _extension},
+    "request.cancelled": _REQUEST,
+    "restriction.placed": {},
+    "restriction.lifted": {},
+    "objection.made": {"purpose": _name},
+    "hold.placed": {"ground": _name, "holdings": _are_names, "review_on": _is_date},
+    "hold.extended": {"review_on": _is_date},
+    "hold.released": {},
+    "subscription.started": {"started_on": _is_date},
+    "subscription.ended": {"ended_on": _is_date},
+    "account.imported": {"locale": _locale, "declared_age": _counted(2)},
+    "staff.viewed": {"holdings": _are_names, "purpose": _viewing},
+    "retention.executed": {"counts": _are_counts},
+    "vault.rotated": {"epoch": _counted(5)},
+    "vault.epoch_retired": {"epoch": _counted(5)},
     "erasure.executed": {"cause": _erasure_cause, "holdings": _are_names},
     # Says nothing: it stands for an entry that another case would have left (append.pad).
     "log.padded": {},

@@ -6,6 +6,7 @@ is about nobody. Delivery knows no addresses of people; here they are known.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -13,7 +14,6 @@ from uuid import UUID
 from sqlalchemy.orm import Session
 
 from domain.delivery import outbox
-from domain.holding import Holding
 from domain.identity import accounts, emails
 from domain.identity.errors import InvalidAddress
 
@@ -53,4 +53,4 @@ def _erase(session: Session, subject_id: UUID, at: datetime) -> None:
     _ABOUT.erase(session, subject_id, at)
 
 
-HOLDINGS = (Holding(_ABOUT.name, _ABOUT.purposes, _ABOUT.tables, _export, _erase),)
+HOLDINGS = (replace(_ABOUT, export=_export, erase=_erase),)

@@ -19,12 +19,13 @@ from domain.dates import add_months, local_day, timestamp
 from domain.holding import Holding
 from domain.identity.models import SignedLink
 from domain.ledger.append import pad
+from domain.locales import DEFAULT
 from domain.rights.errors import NotVerified
 from domain.rights.models import DataSubjectRequest
 from domain.subjects import service as subjects
 from domain.subjects.errors import UnknownSubject
 
-Channel = Literal["link", "account"]
+Channel = Literal["link", "account", "form", "staff"]
 
 # Long enough to find the mail, short enough that nothing lies about half-asked.
 UNVERIFIED_FOR = timedelta(days=7)
@@ -37,7 +38,12 @@ class RequestKind(StrEnum):
     """What is asked for."""
 
     ACCESS = "access"
+    PORTABILITY = "portability"
+    RECTIFICATION = "rectification"
     ERASURE = "erasure"
+    RESTRICTION = "restriction"
+    OBJECTION = "objection"
+    ENQUIRY = "enquiry"
 
 
 class RequestState(StrEnum):
@@ -45,15 +51,25 @@ class RequestState(StrEnum):
 
     RECEIVED = "received"
     VERIFIED = "verified"
+    # Erased but for what a legal hold keeps back; the rest goes when the hold ends.
+    HELD = "held"
     FULFILLED = "fulfilled"
     REFUSED = "refused"
+    CANCELLED = "cancelled"
 
 
 _OPEN = (RequestState.RECEIVED.value, RequestState.VERIFIED.value)
 
 
 def receive(
-    session: Session, subject_id: UUID, kind: RequestKind, *, channel: Channel, at: datetime
+    session: Session,
+    subject_id: UUID,
+    kind: RequestKind,
+    *,
+    channel: Channel,
+    at: datetime,
+    locale: str = DEFAULT,
+    about_purpose: str | None = None,
 ) -> DataSubjectRequest:
     """Open a request, or take up the one of the same kind that is not answered yet.
 
@@ -79,6 +95,9 @@ def receive(
         kind=kind.value,
         state=RequestState.RECEIVED.value,
         subject_id=subject_id,
+        channel=channel,
+        locale=locale,
+        about_purpose=about_purpose,
         received_at=at,
         # Art. 12(3): one month. The day is the Norwegian one, as the person counts it.
         due_on=add_months(local_day(at), 1),
@@ -87,13 +106,8 @@ def receive(
     )
     session.add(request)
     session.flush()
-    data = {
-        "kind": request.kind,
-        "reference": request.reference,
-        "due_on": request.due_on.isoformat(),
-        "channel": channel,
-    }
-    subjects.record(session, subject_id, "request.received", data, at=at)
+    data = {"due_on": request.due_on.isoformat(), "channel": channel}
+    _append(session, request, "request.received", data, at=at)
     return request
 
 
@@ -105,8 +119,7 @@ def verify(
         return False
     request.state = RequestState.VERIFIED.value
     request.verified_at = at
-    data = {"kind": request.kind, "reference": request.reference, "channel": channel}
-    _append(session, request, "request.verified", data, at=at)
+    _append(session, request, "request.verified", {"channel": channel}, at=at)
     return True
 
 
@@ -118,8 +131,7 @@ def fulfil(session: Session, request: DataSubjectRequest, *, at: datetime) -> bo
         raise NotVerified(request.reference)
     request.state = RequestState.FULFILLED.value
     request.closed_at = at
-    data = {"kind": request.kind, "reference": request.reference}
-    _append(session, request, "request.fulfilled", data, at=at)
+    _append(session, request, "request.fulfilled", {}, at=at)
     return True
 
 
@@ -202,8 +214,7 @@ def refuse_unverified(
             continue
         request.state = RequestState.REFUSED.value
         request.closed_at = at
-        data = {"kind": request.kind, "reference": request.reference, "reason": "unverified"}
-        _append(session, request, "request.refused", data, at=at)
+        _append(session, request, "request.refused", {"reason": "unverified"}, at=at)
         refused += 1
     return refused
 
@@ -212,7 +223,8 @@ def _append(
     session: Session, request: DataSubjectRequest, kind: str, data: dict[str, Any], *, at: datetime
 ) -> None:
     if request.subject_id is not None:
-        subjects.record(session, request.subject_id, kind, data, at=at)
+        said = {"kind": request.kind, "reference": request.reference, **data}
+        subjects.record(session, request.subject_id, kind, said, at=at)
     session.flush()
 
 
@@ -251,8 +263,29 @@ def _erase(session: Session, subject_id: UUID, at: datetime) -> None:
 HOLDINGS = (
     Holding(
         name="requests",
-        purposes=("account",),
-        tables=("data_subject_request",),
+        purposes=("rights",),
+        source="person",
+        retention=("cases",),
+        columns={
+            "data_subject_request": (
+                "id",
+                "reference",
+                "kind",
+                "state",
+                "subject_id",
+                "channel",
+                "locale",
+                "about_purpose",
+                "received_at",
+                "due_on",
+                "verified_at",
+                "act_at",
+                "extended_at",
+                "reason",
+                "closed_at",
+            )
+        },
+        holdable=True,
         export=_export,
         erase=_erase,
         stays=True,

@@ -17,6 +17,9 @@ class Subject(Base):
     `confirmed_at` is when the address was confirmed; `declared_age` is the age in years that
     the person said to have reached (13 or 15 by default). They stand here because identity
     learns them and consent asks for them, and neither knows the other.
+    `restricted_at` is since when nothing but storing is permitted, because the person asked for
+    it (GDPR art. 18); `erasing_at` is since when the person is being erased and a time of grace
+    or a legal hold is not over yet. Where either stands, nothing is permitted (permission.py).
     `linked` counts the entries linked so far and serialises what happens to one person; the
     database refuses to let it fall (domain/ledger/guards.py).
     """
@@ -29,7 +32,21 @@ class Subject(Base):
     opened_at: Mapped[datetime]
     confirmed_at: Mapped[datetime | None]
     declared_age: Mapped[int | None]
+    restricted_at: Mapped[datetime | None]
+    erasing_at: Mapped[datetime | None]
     linked: Mapped[int] = mapped_column(default=0)
+
+
+class VaultEpoch(Base):
+    """A key-encryption key in use: since when, since when nothing else seals a subject's key, and
+    when it was destroyed. The key itself is never in the database."""
+
+    __tablename__ = "vault_epoch"
+
+    epoch: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    begun_at: Mapped[datetime]
+    rotated_at: Mapped[datetime | None]
+    retired_at: Mapped[datetime | None]
 
 
 class EntryLink(Base):

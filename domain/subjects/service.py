@@ -139,6 +139,41 @@ def unwrap(session: Session, subject_id: UUID, wrapped_key: bytes) -> bytes:
     return keyring(session).unseal(wrapped_key, _context(subject_id))
 
 
+def restrict(session: Session, subject_id: UUID, *, at: datetime) -> bool:
+    """From now on nothing but storing (GDPR art. 18); False if that was so before. Raises
+    UnknownSubject."""
+    subject = lock(session, subject_id)
+    if subject.restricted_at is not None:
+        return False
+    subject.restricted_at = at
+    record(session, subject_id, "restriction.placed", {}, at=at)
+    return True
+
+
+def lift_restriction(session: Session, subject_id: UUID, *, at: datetime) -> bool:
+    """Let processing go on; False if nothing held it. Raises UnknownSubject."""
+    subject = lock(session, subject_id)
+    if subject.restricted_at is None:
+        return False
+    subject.restricted_at = None
+    record(session, subject_id, "restriction.lifted", {}, at=at)
+    return True
+
+
+def freeze(session: Session, subject_id: UUID, *, at: datetime) -> None:
+    """Nothing is permitted any more: the person is being erased, and something is waited for.
+    Raises UnknownSubject."""
+    subject = lock(session, subject_id)
+    subject.erasing_at = subject.erasing_at or at
+    session.flush()
+
+
+def thaw(session: Session, subject_id: UUID) -> None:
+    """The person is not being erased after all. Raises UnknownSubject."""
+    lock(session, subject_id).erasing_at = None
+    session.flush()
+
+
 def forget(session: Session, subject_id: UUID) -> None:
     """Delete the key, and the links with it: what the ledger says stays, about nobody.
 
@@ -199,8 +234,22 @@ def _erase(session: Session, subject_id: UUID, at: datetime) -> None:
 HOLDINGS = (
     Holding(
         name="entries",
-        purposes=("account",),
-        tables=("subject", "entry_link"),
+        purposes=("account", "rights"),
+        source="use",
+        retention=("person",),
+        columns={
+            "subject": (
+                "id",
+                "wrapped_key",
+                "opened_at",
+                "confirmed_at",
+                "declared_age",
+                "restricted_at",
+                "erasing_at",
+                "linked",
+            ),
+            "entry_link": ("entry_id", "subject_id", "ordinal"),
+        },
         export=_export,
         erase=_erase,
         stays=True,

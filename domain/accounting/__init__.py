@@ -1,0 +1,1 @@
+"""Bookkeeping: the little that the law keeps of a purchase, apart from everything else."""
