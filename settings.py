@@ -1,7 +1,7 @@
 """What differs from one installation to the next, read once from the environment.
 
 Outside development a missing secret stops the start. Development makes its own on first run,
-in `instance/secrets.toml` (mode 600).
+in `instance/secrets.toml` and in files of keys beside it (mode 600).
 """
 
 from __future__ import annotations
@@ -13,12 +13,14 @@ import secrets
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Literal, get_args
 from urllib.parse import urlsplit
 
-from domain.keys import KEY_BYTES, Keyring
+from domain import epochs
+from domain.epochs import KeyFile
+from domain.keys import KEY_BYTES, Key, Keyring, MalformedKeys
 from domain.ledger.errors import MalformedKey
 from domain.ledger.log import Log, Witness, is_origin
 from domain.ledger.notes import KeyType, SignerKey, VerifierKey
@@ -46,8 +48,6 @@ class Settings:
     instance: Path
     # Where new keys of the log are added; None where the environment holds them.
     log_key_file: Path | None = None
-    # Where the key-encryption keys stand; None where the environment holds them.
-    vault_key_file: Path | None = None
     # The address of the role that alone reads bookkeeping; None where this process does not.
     accounting_url: str | None = field(default=None, repr=False)
     # Which people were erased, outside the database: a restored copy is compared with it.
@@ -74,6 +74,11 @@ class Settings:
         """Whether the site is served over HTTPS, as its base address says."""
         return self.base_url.startswith("https://")
 
+    @property
+    def vault_key_file(self) -> Path | None:
+        """Where the key-encryption keys stand; None where a variable holds them."""
+        return self.keys.epochs.path if isinstance(self.keys.epochs, KeyFile) else None
+
     @classmethod
     def from_environment(cls, environ: Mapping[str, str] = os.environ) -> Settings:
         """Read the settings; raise SettingsError with what is missing or wrong.
@@ -82,9 +87,9 @@ class Settings:
         DATABASE_OWNER_URL, MAIL_URL, MAIL_FROM, INSTANCE_PATH, CONTENT_PATH, MARKETING_AGE,
         REGISTRATION_AGE, LINK_MINUTES, IDLE_MINUTES, ABSOLUTE_HOURS, TRUSTED_PROXIES,
         HIGH_WATER_FILE, WITNESSES, ACCOUNTING_DATABASE_URL, ERASURE_JOURNAL,
-        ERASURE_GRACE_HOURS, EXPORT_AT_ONCE; the secrets SIGNING_KEY, LOOKUP_KEY,
-        KEY_ENCRYPTION_KEYS, or SECRETS_FILE that holds them; LOG_KEYS (or `none`), or
-        LOG_KEY_FILE that holds them.
+        ERASURE_GRACE_HOURS, EXPORT_AT_ONCE; the secrets SIGNING_KEY, LOOKUP_KEY, or
+        SECRETS_FILE that holds them; KEY_ENCRYPTION_KEYS, or VAULT_KEY_FILE that holds them;
+        LOG_KEYS (or `none`), or LOG_KEY_FILE that holds them.
         """
         environment = _environment(environ)
         instance = Path(environ.get("INSTANCE_PATH", ROOT / "instance")).absolute()
@@ -105,11 +110,7 @@ class Settings:
                 environ, "MAIL_FROM", "Lillemini <hei@lillemini.example>" if development else None
             ),
             keys=_keyring(environ, instance, development=development),
-            log=Log(
-                signers=_signers(environ, instance, base_url, development=development),
-                high_water=Path(environ.get("HIGH_WATER_FILE", instance / "high-water")).absolute(),
-                witnesses=_witnesses(environ),
-            ),
+            log=_log(environ, instance, base_url, development=development),
             instance=instance,
             log_key_file=_log_key_file(environ, instance),
             accounting_url=environ.get("ACCOUNTING_DATABASE_URL")
@@ -165,18 +166,43 @@ def _keyring(environ: Mapping[str, str], instance: Path, *, development: bool) -
         _make_secrets(path)
     stored = _read_secrets(path) if path.exists() else {}
     values = {name: environ.get(name) or stored.get(name.lower(), "") for name in names}
+    key_file = _vault_key_file(environ, instance, values["KEY_ENCRYPTION_KEYS"])
+    if key_file and development and "VAULT_KEY_FILE" not in environ and not key_file.exists():
+        _write_once(key_file, epochs.make(1, at=datetime.now(UTC)).line())
+    if key_file and key_file.exists():
+        del values["KEY_ENCRYPTION_KEYS"]
     missing = [name for name, value in values.items() if not value]
     if missing:
         raise SettingsError(
-            f"missing secrets: {', '.join(missing)}. Set them in the environment or in SECRETS_FILE"
+            f"missing secrets: {', '.join(missing)}. Set them in the environment or in"
+            " SECRETS_FILE; key-encryption keys also stand in VAULT_KEY_FILE, a line each"
         )
     if len(values["SIGNING_KEY"]) < KEY_BYTES:
         raise SettingsError(f"SIGNING_KEY takes at least {KEY_BYTES} random characters")
     return Keyring(
-        epochs=_epochs(values["KEY_ENCRYPTION_KEYS"]),
+        epochs=_epochs(key_file, values.get("KEY_ENCRYPTION_KEYS", "")),
         lookup_key=_key("LOOKUP_KEY", values["LOOKUP_KEY"]),
         signing_key=values["SIGNING_KEY"],
     )
+
+
+def _vault_key_file(environ: Mapping[str, str], instance: Path, setting: str) -> Path | None:
+    """Where the key-encryption keys stand, a line each; None where KEY_ENCRYPTION_KEYS, or
+    key_encryption_keys in SECRETS_FILE, gives them."""
+    named = environ.get("VAULT_KEY_FILE", "").strip()
+    if setting and named:
+        raise SettingsError("KEY_ENCRYPTION_KEYS and VAULT_KEY_FILE are both set: take one away")
+    return None if setting else Path(named or instance / "vault-keys").absolute()
+
+
+def _epochs(path: Path | None, setting: str) -> Mapping[int, Key]:
+    try:
+        return epochs.keys(epochs.parse_setting(setting)) if path is None else KeyFile(path)
+    except MalformedKeys as error:
+        name = "KEY_ENCRYPTION_KEYS" if path is None else "VAULT_KEY_FILE"
+        raise SettingsError(f"{name}: {error}") from None
+    except OSError as error:
+        raise SettingsError(f"VAULT_KEY_FILE: {error.filename}: {error.strerror}") from None
 
 
 def _read_secrets(path: Path) -> dict[str, str]:
@@ -191,9 +217,8 @@ def _make_secrets(path: Path) -> None:
         "# Made on first run, for development only. Production sets its own.",
         f'signing_key = "{secrets.token_urlsafe(KEY_BYTES)}"',
     ]
-    for name, prefix in (("lookup_key", ""), ("key_encryption_keys", "1:")):
-        key = base64.b64encode(secrets.token_bytes(KEY_BYTES)).decode()
-        lines.append(f'{name} = "{prefix}{key}"')
+    key = base64.b64encode(secrets.token_bytes(KEY_BYTES)).decode()
+    lines.append(f'lookup_key = "{key}"')
     _write_once(path, "\n".join([*lines, ""]))
 
 
@@ -217,6 +242,14 @@ def _write_once(path: Path, content: str) -> None:
 def _check_private(path: Path) -> None:
     if path.stat().st_mode & 0o077:
         raise SettingsError(f"{path} can be read by others; run: chmod 600 {path}")
+
+
+def _log(environ: Mapping[str, str], instance: Path, base_url: str, *, development: bool) -> Log:
+    return Log(
+        signers=_signers(environ, instance, base_url, development=development),
+        high_water=Path(environ.get("HIGH_WATER_FILE", instance / "high-water")).absolute(),
+        witnesses=_witnesses(environ),
+    )
 
 
 def _log_key_file(environ: Mapping[str, str], instance: Path) -> Path | None:
@@ -309,15 +342,3 @@ def _key(name: str, value: str) -> bytes:
     if len(key) != KEY_BYTES:
         raise SettingsError(f"{name} takes {KEY_BYTES} bytes in base64, this has {len(key)}")
     return key
-
-
-def _epochs(value: str) -> dict[int, bytes]:
-    epochs: dict[int, bytes] = {}
-    for part in value.split(","):
-        number, separator, key = part.strip().partition(":")
-        if not separator or not number.isdecimal() or not 0 < int(number) < 2**16:
-            raise SettingsError("KEY_ENCRYPTION_KEYS takes <epoch>:<32 bytes in base64>[,…]")
-        if int(number) in epochs:
-            raise SettingsError(f"KEY_ENCRYPTION_KEYS has epoch {int(number)} twice")
-        epochs[int(number)] = _key("KEY_ENCRYPTION_KEYS", key)
-    return epochs

@@ -6,32 +6,55 @@ nobody, and the next one replaces it.
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 
 def replace(path: Path, content: bytes) -> None:
-    """Put this content into the file, durably, for its owner's eyes only.
+    """Put this content into the file, durably. A new file is for its owner's eyes only; one that
+    was there stays whose it was, also where root replaces it, and as open as it was. Raises
+    OSError, in words for the operator where the owner cannot be kept.
 
     Only while `locked`: two at once would write the same draft.
     """
     draft = path.with_name(f"{path.name}.draft")
-    write_draft(draft, content)
+    write_draft(draft, content, path)
     rename(draft, path)
     sync_directory(path.parent)
 
 
-def write_draft(draft: Path, content: bytes) -> None:
+def write_draft(draft: Path, content: bytes, path: Path) -> None:
     """Write the content beside the file, durably, in place of a draft that was left lying."""
     draft.unlink(missing_ok=True)
     file = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     with os.fdopen(file, "wb") as opened:
+        if (mode := give_to_owner(opened.fileno(), path)) is not None:
+            os.fchmod(opened.fileno(), mode)
         opened.write(content)
         opened.flush()
         sync(opened.fileno())
+
+
+def give_to_owner(file: int, path: Path) -> int | None:
+    """Let this open file be the user's and the group's whose `path` is, and return its mode; None
+    where there is none yet. Raises PermissionError, which says what to do."""
+    try:
+        old = path.stat()
+    except FileNotFoundError:
+        return None
+    mine = os.fstat(file)
+    if (mine.st_uid, mine.st_gid) != (old.st_uid, old.st_gid):
+        try:
+            os.fchown(file, old.st_uid, old.st_gid)
+        except PermissionError:
+            told = f"it belongs to user {old.st_uid}: run this as that user, or as root"
+            raise PermissionError(errno.EPERM, told, str(path)) from None
+    return stat.S_IMODE(old.st_mode)
 
 
 def sync(file: int) -> None:
@@ -59,6 +82,7 @@ def locked(path: Path) -> Iterator[None]:
     stays, since the file itself is another one after each replacement."""
     file = os.open(path.with_name(f"{path.name}.lock"), os.O_RDWR | os.O_CREAT, 0o600)
     try:
+        give_to_owner(file, path)
         fcntl.flock(file, fcntl.LOCK_EX)
         yield
     finally:

@@ -15,3 +15,11 @@ class UnknownSubject(SubjectError):
     def __init__(self, subject_id: UUID):
         super().__init__("no such subject")
         self.subject_id = subject_id
+
+
+class CannotRotate(SubjectError):
+    """There can be no new epoch as things are. The message is for the operator."""
+
+
+class CannotRetire(SubjectError):
+    """The epoch may not be destroyed as things are. The message is for the operator."""

@@ -8,15 +8,18 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID, uuid4
 
-from sqlalchemy import bindparam, delete, select, update
+from sqlalchemy import bindparam, delete, select
 from sqlalchemy.orm import Session
 from sqlalchemy.orm.util import identity_key
 
+from database import table_of
 from domain.dates import timestamp
 from domain.holding import Holding
-from domain.keys import KEY_BYTES, Keyring, keyring
+from domain.keys import KEY_BYTES, DoesNotOpen, Keyring, keyring
+from domain.ledger.append import append_anonymous
 from domain.ledger.entry import Entry, decode, new_id
 from domain.ledger.models import LedgerEntry
+from domain.sealed import Sealed
 from domain.subjects import recording
 from domain.subjects.errors import UnknownSubject
 from domain.subjects.models import EntryLink, Subject
@@ -25,7 +28,6 @@ from domain.subjects.tags import tag
 
 # An entry's type and what it says.
 Fact = tuple[str, dict[str, Any]]
-_BATCH = 500
 _SUBJECT = Subject.__table__.c
 _KNOWN = (
     select(_SUBJECT.wrapped_key, _SUBJECT.declared_age, _SUBJECT.linked)
@@ -54,6 +56,11 @@ def get(session: Session, subject_id: UUID) -> Subject:
     return subject
 
 
+def ids(session: Session) -> list[UUID]:
+    """Everybody's."""
+    return list(session.scalars(select(Subject.id)))
+
+
 def lock(session: Session, subject_id: UUID) -> Subject:
     """The subject as it is now, held until the transaction ends: whoever decides by what
     happened to this person before holds this first. Raises UnknownSubject."""
@@ -77,6 +84,17 @@ def record(
     if not record_if_unchanged(session, known, entries):
         raise UnknownSubject(subject_id)  # cannot be: nobody changes what is locked
     return entries[0].id
+
+
+def record_anyway(
+    session: Session, subject_id: UUID, type: str, data: dict[str, Any], *, at: datetime
+) -> str:
+    """`record`, also of somebody whose key does not open any more: the entry is about nobody then,
+    since nobody can make their tag. Raises UnknownSubject and what `append` raises."""
+    try:
+        return record(session, subject_id, type, data, at=at)
+    except DoesNotOpen:
+        return append_anonymous(session, type, data, at=at)
 
 
 def hold(session: Session, subject_id: UUID) -> Known:
@@ -184,46 +202,21 @@ def forget(session: Session, subject_id: UUID) -> None:
     session.execute(delete(Subject).where(Subject.id == subject_id))
 
 
-def rewrap(session: Session) -> int:
-    """Seal every key again that is not under the newest key-encryption key; return how many.
-
-    Then the old epoch can be destroyed, and with it the keys of erased subjects in every
-    backup. Running it again finds nothing left to do.
-    """
-    ring = keyring(session)
-    newest = max(ring.epochs).to_bytes(2, "big")
-    rewrapped, after = 0, UUID(int=0)
-    while True:
-        page = (
-            select(Subject.id, Subject.wrapped_key)
-            .where(Subject.id > after)
-            .order_by(Subject.id)
-            .limit(_BATCH)
-            .with_for_update()
-        )
-        rows = session.execute(page).all()
-        if not rows:
-            return rewrapped
-        renewed = [
-            {"id": one, "wrapped_key": ring.seal(unwrap(session, one, old), _context(one))}
-            for one, old in rows
-            if old[:2] != newest
-        ]
-        if renewed:
-            session.execute(update(Subject), renewed)
-        rewrapped += len(renewed)
-        after = rows[-1].id
-
-
 def _context(subject_id: UUID) -> bytes:
     return b"subject:" + subject_id.bytes
 
 
+SEALED = Sealed("subjects' keys", table_of(Subject).c.wrapped_key, _context)
+
+
+def _walk(session: Session, subject_id: UUID) -> Iterator[dict[str, Any]]:
+    for entry in entries(session, subject_id):
+        said = {"type": entry.type, "data": entry.data}
+        yield {"entry": entry.id, "when": timestamp(entry.at), **said}
+
+
 def _export(session: Session, subject_id: UUID) -> list[dict[str, Any]]:
-    return [
-        {"entry": entry.id, "when": timestamp(entry.at), "type": entry.type, "data": entry.data}
-        for entry in entries(session, subject_id)
-    ]
+    return list(_walk(session, subject_id))
 
 
 def _erase(session: Session, subject_id: UUID, at: datetime) -> None:
@@ -252,6 +245,7 @@ HOLDINGS = (
         },
         export=_export,
         erase=_erase,
+        walk=_walk,
         stays=True,
     ),
 )
