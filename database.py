@@ -1,8 +1,9 @@
 """The database: engine, transactions, declarative base, types. Knows no Flask.
 
 SQLite and PostgreSQL both run every statement of the site. The application's connections
-are weaker than the owner's, which only migrations use: on PostgreSQL by role, on SQLite by
-an authorizer that refuses what the role would be refused.
+are weaker than the owner's, which only migrations use, and cannot see the books, which a third
+role keeps: on PostgreSQL by role, on SQLite by an authorizer that refuses what the role would be
+refused.
 """
 
 from __future__ import annotations
@@ -10,11 +11,12 @@ from __future__ import annotations
 import math
 import sqlite3
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, Literal, cast
 
 from sqlalchemy import (
     Connection,
@@ -44,6 +46,7 @@ NAMES = {
     "pk": "pk_%(table_name)s",
 }
 
+Role = Literal["application", "owner", "accounting"]
 
 # How long a statement waits for another's lock, and how long everybody may wait for a scrub.
 _BUSY_MILLISECONDS, _SCRUB_MILLISECONDS = 15_000, 200
@@ -85,20 +88,29 @@ class Database:
     consistent view, `first()` to look one thing up.
 
     `info` is handed to every session: the domain finds its keyring and its purposes there,
-    so that services need only the session.
+    so that services need only the session. `owner` is for migrations, the role `accounting` for
+    bookkeeping, which alone sees its table; on PostgreSQL the address says who it is.
     """
 
-    def __init__(self, url: str, *, info: Mapping[str, Any] | None = None, owner: bool = False):
+    def __init__(
+        self,
+        url: str,
+        *,
+        info: Mapping[str, Any] | None = None,
+        owner: bool = False,
+        role: Role = "application",
+    ):
+        role = "owner" if owner else role
         self.engine = self._reader = _engine(url)
         self.info = dict(info or {})
         self._ready: dict[Any, Any] = {}
         self._turn: Turn | None = None
         if self.engine.dialect.name == "sqlite":
             self._turn = turn_at(self.engine.url.database)
-            _prepare_sqlite(self.engine, owner=owner)
+            _prepare_sqlite(self.engine, role)
             if self._turn:  # a file: what reads has connections of its own, which cannot write
                 self._reader = _engine(url)
-                _prepare_sqlite(self._reader, owner=owner, reading=True)
+                _prepare_sqlite(self._reader, role, reading=True)
             self._looking = self._reader
         else:
             _prepare_postgresql(self.engine)
@@ -199,6 +211,9 @@ class Database:
         self.engine.dispose()
         self._reader.dispose()
         self._looking.dispose()
+        for one in self.info.values():
+            if isinstance(one, Database):  # the books, which are opened beside it
+                one.close()
 
 
 def _engine(url: str, **options: Any) -> Engine:
@@ -229,7 +244,7 @@ def _prepare_postgresql(engine: Engine) -> None:
             raise DisconnectionError from error  # the pool makes another, and asks that one
 
 
-def _prepare_sqlite(engine: Engine, *, owner: bool, reading: bool = False) -> None:
+def _prepare_sqlite(engine: Engine, role: Role, *, reading: bool = False) -> None:
     @event.listens_for(engine, "connect")
     def connect(connection: sqlite3.Connection, record: object) -> None:
         # The driver must not open transactions by itself: 150 of 200 concurrent updates
@@ -248,8 +263,9 @@ def _prepare_sqlite(engine: Engine, *, owner: bool, reading: bool = False) -> No
         if reading:
             # Set once: to set it back and forth would make every prepared statement anew.
             connection.execute("PRAGMA query_only=ON").close()
-        if not owner:
-            connection.set_authorizer(_authorize)
+        if role != "owner":
+            may = _may_in_accounting if role == "accounting" else _may
+            connection.set_authorizer(partial(_authorize, may))
 
     @event.listens_for(engine, "begin")
     def begin(connection: Connection) -> None:
@@ -275,13 +291,20 @@ NEVER: Mapping[str, frozenset[str]] = {
     "entry_link": frozenset({"UPDATE", "DELETE"}),
     "ledger_pending": frozenset({"UPDATE"}),
     "alembic_version": frozenset({"INSERT", "UPDATE", "DELETE"}),
+    # Bookkeeping is for a role of its own.
+    "accounting_record": frozenset({"SELECT", "INSERT", "UPDATE", "DELETE"}),
+}
+# What that role does. It does nothing anywhere else (docs/decisions/0017-bookkeeping-apart.md).
+ACCOUNTING: Mapping[str, frozenset[str]] = {
+    "accounting_record": frozenset({"SELECT", "INSERT", "DELETE"})
 }
 # Rows that go with their subject by a foreign key. PostgreSQL runs that as the tables' owner;
 # SQLite asks the authorizer as if the application deleted them itself, so there the trigger
 # alone refuses (domain/ledger/guards.py).
 _CASCADED = frozenset({("DELETE", "entry_link")})
 
-_WRITES = {
+_VERBS = {
+    sqlite3.SQLITE_READ: "SELECT",
     sqlite3.SQLITE_INSERT: "INSERT",
     sqlite3.SQLITE_UPDATE: "UPDATE",
     sqlite3.SQLITE_DELETE: "DELETE",
@@ -289,7 +312,6 @@ _WRITES = {
 _ORDINARY = frozenset(
     {
         sqlite3.SQLITE_SELECT,
-        sqlite3.SQLITE_READ,
         sqlite3.SQLITE_RECURSIVE,
         sqlite3.SQLITE_TRANSACTION,
         sqlite3.SQLITE_SAVEPOINT,
@@ -302,18 +324,29 @@ _HARMLESS_PRAGMAS = frozenset(
 _DANGEROUS_FUNCTIONS = frozenset({"load_extension", "fts3_tokenizer"})
 
 
-def _authorize(action: int, first: str | None, second: str | None, *_: str | None) -> int:
+def _may(verb: str, table: str) -> bool:
+    """What the application may do with a table's rows."""
+    never = verb in NEVER.get(table, ()) and (verb, table) not in _CASCADED
+    return not never and (verb == "SELECT" or not table.startswith("sqlite_"))
+
+
+def _may_in_accounting(verb: str, table: str) -> bool:
+    """What bookkeeping may do. Deleting with RETURNING, SQLite reads what it is about to give
+    from a table without a name of its own."""
+    return verb in ACCOUNTING.get(table, ())
+
+
+def _authorize(
+    may: Callable[[str, str], bool], action: int, first: str | None, second: str | None, *_: object
+) -> int:
     """Asked while a statement is compiled, so what is refused never starts to run.
 
     Closed by default: reading and writing rows is allowed, and anything else (tables, indexes,
     triggers and views, temporary ones that would hide the real ones, ATTACH, VACUUM INTO,
     pragmas that loosen the rules) is the owner's.
     """
-    if action in _WRITES:
-        table = first or ""
-        verb = _WRITES[action]
-        never = verb in NEVER.get(table, ()) and (verb, table) not in _CASCADED
-        refused = never or table.startswith("sqlite_")
+    if action in _VERBS:
+        refused = not may(_VERBS[action], first or "")
     elif action == sqlite3.SQLITE_PRAGMA:
         refused = first not in _HARMLESS_PRAGMAS
     elif action == sqlite3.SQLITE_FUNCTION:

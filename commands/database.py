@@ -19,8 +19,9 @@ def upgrade() -> None:
     """Bring the database to the newest revision, as its owner.
 
     Connects with DATABASE_OWNER_URL (DATABASE_URL where that is not set). On PostgreSQL the
-    user of DATABASE_URL is then given what the application may do. Running it again, or twice
-    at once, does no harm.
+    user of DATABASE_URL is then given what the application may do, and that of
+    ACCOUNTING_DATABASE_URL, where it is set, the books. Running it again, or twice at once, does
+    no harm.
     """
     migrations.upgrade(settings())
     click.echo(f"{redacted(settings().owner_url)} is at the newest revision.")
@@ -35,13 +36,19 @@ def upgrade() -> None:
     "better set as DATABASE_ADMIN_URL, which no list of processes shows.",
 )
 def roles(admin_url: str) -> None:
-    """Make PostgreSQL's two roles and the database.
+    """Make PostgreSQL's roles and the database.
 
-    The users, passwords and the name of the database are those in DATABASE_OWNER_URL and
-    DATABASE_URL. Passwords of roles that exist are set to these.
+    The users, passwords and the name of the database are those in DATABASE_OWNER_URL,
+    DATABASE_URL and, where it is set, ACCOUNTING_DATABASE_URL. Passwords of roles that exist are
+    set to these.
     """
     try:
-        said = create_roles(admin_url, settings().owner_url, settings().database_url)
+        said = create_roles(
+            admin_url,
+            settings().owner_url,
+            settings().database_url,
+            settings().accounting_url,
+        )
     except (RolesError, psycopg.Error) as error:
         raise click.ClickException(str(error)) from error
     for line in said:

@@ -14,6 +14,7 @@ from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, MetaData, make_url
+from sqlalchemy.exc import OperationalError
 
 import domain
 from database import Base, Database
@@ -26,24 +27,35 @@ _HERE = Path(__file__).parent
 _ADVISORY_LOCK = 0x53616D74796B6B65
 
 
-def migrate(owner_url: str, *, application_role: str | None = None) -> None:
+def migrate(
+    owner_url: str, *, application_role: str | None = None, accounting_role: str | None = None
+) -> None:
     """Bring the database to the newest revision; do nothing where it is there already.
 
     On PostgreSQL `application_role` is then given what the application may do, and nothing
-    more. All of it is one transaction: a crash leaves the database as it was. Of several
-    processes that come at once, one migrates and the others find it done.
+    more, and `accounting_role` the books. All of it is one transaction: a crash leaves the
+    database as it was. Of several processes that come at once, one migrates and the others find
+    it done.
     """
     with _alone(owner_url), _owner(owner_url) as connection:
         if connection.dialect.name == "postgresql":
             connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_ADVISORY_LOCK})")
         command.upgrade(_config(connection), "head")
-        if application_role is not None and connection.dialect.name == "postgresql":
+        if connection.dialect.name != "postgresql":
+            return
+        if application_role is not None:
             privileges.grant(connection, application_role, metadata())
+        if accounting_role is not None:
+            privileges.grant_accounting(connection, accounting_role)
 
 
 def upgrade(settings: Settings) -> None:
     """`migrate` with what the settings say."""
-    migrate(settings.owner_url, application_role=_application_role(settings))
+    migrate(
+        settings.owner_url,
+        application_role=_application_role(settings),
+        accounting_role=_accounting_role(settings),
+    )
 
 
 def problems(database: Database, settings: Settings) -> list[str]:
@@ -60,7 +72,25 @@ def problems(database: Database, settings: Settings) -> list[str]:
         found += [f"{name} is no guard of ours." for name in guards.strangers(session)]
         if connection.dialect.name == "postgresql":
             found += privileges.excess(connection, make_url(settings.owner_url).username)
+            found += _accounting_problems(settings)
         return found
+
+
+def _accounting_problems(settings: Settings) -> list[str]:
+    """The same for the role that keeps the books, looked at as that role."""
+    if settings.accounting_url is None:
+        return []
+    if _accounting_role(settings) is None:
+        return ["ACCOUNTING_DATABASE_URL needs a user of its own: nobody else reads the books."]
+    accounting = Database(settings.accounting_url, role="accounting")
+    try:
+        with accounting.reading() as session:
+            owner = make_url(settings.owner_url).username
+            return list(privileges.accounting_excess(session.connection(), owner))
+    except OperationalError:
+        return ["ACCOUNTING_DATABASE_URL: no connection; run: flask database create-roles"]
+    finally:
+        accounting.close()
 
 
 def new_revision(owner_url: str, message: str, number: str) -> None:
@@ -87,6 +117,15 @@ def _application_role(settings: Settings) -> str | None:
     """The role to grant to, where the application has one of its own."""
     role = make_url(settings.database_url).username
     return role if role != make_url(settings.owner_url).username else None
+
+
+def _accounting_role(settings: Settings) -> str | None:
+    """The role that keeps the books, where one does."""
+    if settings.accounting_url is None:
+        return None
+    role = make_url(settings.accounting_url).username
+    others = (make_url(url).username for url in (settings.owner_url, settings.database_url))
+    return None if role in others else role
 
 
 def _config(connection: Connection) -> Config:

@@ -1,4 +1,4 @@
-"""PostgreSQL: the two roles and the database, made once by an administrator."""
+"""PostgreSQL: the roles and the database, made once by an administrator."""
 
 from __future__ import annotations
 
@@ -10,37 +10,48 @@ from sqlalchemy import URL, make_url
 
 
 class RolesError(Exception):
-    """The addresses do not name two roles of one PostgreSQL database."""
+    """The addresses do not name roles of one PostgreSQL database, each another one."""
 
 
-def create_roles(admin_url: str, owner_url: str, application_url: str) -> list[str]:
-    """Make the owner's role, the application's role and the database; say what was made.
+def create_roles(
+    admin_url: str, owner_url: str, application_url: str, accounting_url: str | None = None
+) -> list[str]:
+    """Make the owner's role, the application's, that of bookkeeping where it has an address, and
+    the database; say what was made.
 
     Names and passwords are those in the addresses. What exists stays, except that passwords
     and attributes become what they should be. Raises RolesError.
     """
     owner, application = make_url(owner_url), make_url(application_url)
-    _check(owner, application)
+    _check(owner, application, "DATABASE_URL")
+    guests = [application]
+    if accounting_url is not None:
+        accounting = make_url(accounting_url)
+        _check(owner, accounting, "ACCOUNTING_DATABASE_URL")
+        if accounting.username == application.username:
+            raise RolesError("ACCOUNTING_DATABASE_URL needs a user of its own")
+        guests.append(accounting)
     database = owner.database or ""
     said = []
     with _connect(make_url(admin_url)) as admin:
-        for url in (owner, application):
+        for url in (owner, *guests):
             said.append(_role(admin, url))
         said.append(_database(admin, database, str(owner.username)))
     with _connect(make_url(admin_url).set(database=database)) as admin:
-        _close(admin, database, str(owner.username), str(application.username))
+        for guest in guests:
+            _close(admin, database, str(owner.username), str(guest.username))
     return said
 
 
-def _check(owner: URL, application: URL) -> None:
-    if {owner.get_backend_name(), application.get_backend_name()} != {"postgresql"}:
+def _check(owner: URL, guest: URL, name: str) -> None:
+    if {owner.get_backend_name(), guest.get_backend_name()} != {"postgresql"}:
         raise RolesError("roles are for PostgreSQL; SQLite has none and needs none")
-    if not owner.username or not application.username:
-        raise RolesError("DATABASE_OWNER_URL and DATABASE_URL each need a user")
-    if owner.username == application.username:
-        raise RolesError("DATABASE_OWNER_URL and DATABASE_URL name the same user; two are needed")
-    if not owner.database or owner.database != application.database:
-        raise RolesError("DATABASE_OWNER_URL and DATABASE_URL name different databases")
+    if not owner.username or not guest.username:
+        raise RolesError(f"DATABASE_OWNER_URL and {name} each need a user")
+    if owner.username == guest.username:
+        raise RolesError(f"DATABASE_OWNER_URL and {name} name the same user; two are needed")
+    if not owner.database or owner.database != guest.database:
+        raise RolesError(f"DATABASE_OWNER_URL and {name} name different databases")
 
 
 def _connect(url: URL) -> psycopg.Connection:
@@ -89,19 +100,20 @@ def _database(admin: psycopg.Connection, name: str, owner: str) -> str:
     return f"database {name}: created"
 
 
-def _close(admin: psycopg.Connection, database: str, owner: str, application: str) -> None:
-    """Nobody but the two comes in; only the owner makes tables. A temporary table of the
-    application's would hide the real one from it, so it makes none of these either."""
+def _close(admin: psycopg.Connection, database: str, owner: str, guest: str) -> None:
+    """Nobody but the owner and the guests comes in; only the owner makes tables. A temporary
+    table of the application's would hide the real one from it, so it makes none of these
+    either."""
     names = {
         "database": sql.Identifier(database),
         "owner": sql.Identifier(owner),
-        "application": sql.Identifier(application),
+        "guest": sql.Identifier(guest),
     }
     for statement in (
-        "REVOKE ALL ON DATABASE {database} FROM PUBLIC, {application}",
-        "GRANT CONNECT ON DATABASE {database} TO {application}",
-        "REVOKE ALL ON SCHEMA public FROM PUBLIC, {application}",
+        "REVOKE ALL ON DATABASE {database} FROM PUBLIC, {guest}",
+        "GRANT CONNECT ON DATABASE {database} TO {guest}",
+        "REVOKE ALL ON SCHEMA public FROM PUBLIC, {guest}",
         "GRANT ALL ON SCHEMA public TO {owner}",
-        "GRANT USAGE ON SCHEMA public TO {application}",
+        "GRANT USAGE ON SCHEMA public TO {guest}",
     ):
         admin.execute(sql.SQL(statement).format(**names))

@@ -18,6 +18,14 @@ def upgrade() -> None:
     """Add columns in place, where triggers and rows stay as they are; then the new tables."""
     op.add_column("subject", sa.Column("restricted_at", TIME))
     op.add_column("subject", sa.Column("erasing_at", TIME))
+    unconfirmed = sa.text("confirmed_at IS NULL")
+    op.create_index(
+        "ix_subject_unconfirmed",
+        "subject",
+        ["id"],
+        sqlite_where=unconfirmed,
+        postgresql_where=unconfirmed,
+    )
     _requests()
     _identity()
     _exports()
@@ -46,6 +54,9 @@ def _requests() -> None:
         sa.Column("reason", sa.String(20)),
     ):
         op.add_column("data_subject_request", column)
+    for when in ("received_at", "act_at"):
+        name = f"ix_data_subject_request_state_{when}"
+        op.create_index(name, "data_subject_request", ["state", when])
     op.create_table(
         "request_text",
         sa.Column("id", sa.Uuid(), nullable=False),
@@ -125,6 +136,7 @@ def _exports() -> None:
         sa.Column("total", sa.Integer(), nullable=False),
         sa.Column("size", sa.Integer(), nullable=False),
         sa.Column("asked_at", TIME, nullable=False),
+        sa.Column("leased_until", TIME),
         sa.Column("expires_at", TIME),
         sa.ForeignKeyConstraint(
             ["request_id"],
@@ -161,6 +173,7 @@ def _holds() -> None:
         sa.Column("holdings", sa.String(400), nullable=False),
         sa.Column("placed_at", TIME, nullable=False),
         sa.Column("review_on", sa.Date(), nullable=False),
+        sa.Column("reminded_at", TIME),
         sa.Column("ended_at", TIME),
         _of_subject("legal_hold"),
         sa.PrimaryKeyConstraint("id", name="pk_legal_hold"),
