@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 import structlog
-from flask import Flask, redirect, render_template, request, url_for
+from flask import Flask, Response, g, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 from flask_wtf.csrf import CSRFError
 from sqlalchemy.exc import (
@@ -31,6 +31,7 @@ import blueprints.preferences
 import blueprints.requests
 import blueprints.site
 import commands
+import copies
 import extensions
 import headers
 import letters
@@ -41,17 +42,25 @@ from domain.consent import notices, purposes
 from domain.consent.errors import ConsentError
 from domain.consent.purposes import PurposeRegister
 from domain.dates import OSLO
-from domain.delivery import outbox
 from domain.delivery.errors import BadMailUrl
 from domain.delivery.transports import transport
 from domain.delivery.worker import Handler, Worker
-from domain.identity import limits, signed_links
 from domain.identity.errors import TooManyTries
 from domain.identity.passwords import Passwords
+from domain.keys import KeyServiceError
 from domain.ledger.sequencer import Sequencer
 from domain.ledger.witnesses import Asking
 from domain.locales import DEFAULT, LOCALES
-from domain.rights import intake, settling, telling
+from domain.rights import (
+    exports,
+    gate,
+    intake,
+    restricting,
+    retention,
+    settling,
+    telling,
+    upkeep,
+)
 from domain.subjects.errors import UnknownSubject
 from settings import Settings, SettingsError
 
@@ -75,12 +84,15 @@ def create_app(settings: Settings | None = None) -> Flask:
             raise SystemExit(f"Samtykke does not start: {error}") from None
     logs.configure()
     register = purposes.load(settings.content, marketing_age=settings.marketing_age)
-    info = {
+    retention.check(register)
+    info: dict[str, object] = {
         "keyring": settings.keys,
         "log": settings.log,
         "purposes": register,
         "mail_domain": letters.mail_domain(settings),
+        "journal": settings.erasure_journal,
     }
+    info["accounting"] = _accounting(settings, info)
     database = Database(settings.database_url, info=info)
     app = Flask(__name__)
     app.config.update(_configuration(settings))
@@ -100,6 +112,13 @@ def create_app(settings: Settings | None = None) -> Flask:
     commands.register(app)
     _refuse_changed_notices(database, settings)
     return app
+
+
+def _accounting(settings: Settings, info: dict[str, object]) -> Database | None:
+    """The books, as the role that alone reads them; None where this process does not."""
+    if settings.accounting_url is None:
+        return None
+    return Database(settings.accounting_url, info=info, role="accounting")
 
 
 def wsgi() -> Flask:
@@ -139,12 +158,16 @@ def _wire(app: Flask, settings: Settings, database: Database, register: PurposeR
     render, ready = partial(letters.render, app), partial(letters.ready, app)
     handlers: dict[str, Handler] = {
         "intake.request": partial(_take, intake.take_request, settings.link_lifetime),
+        "intake.enquiry": intake.take_enquiry,
+        "intake.follow": intake.take_follow,
         "intake.reset": partial(_take, intake.take_reset, settings.link_lifetime),
         "intake.receipts": telling.take_receipts,
+        restricting.KIND: restricting.take_lift,
         settling.KIND: settling.settle,
     }
     post = transport(settings.mail_url)
-    worker = Worker(database, post, render, handlers, extensions.now, ready)
+    forbids = partial(gate.forbids, database)
+    worker = Worker(database, post, render, handlers, extensions.now, ready, forbids)
     parts = {
         "settings": settings,
         "database": database,
@@ -154,6 +177,9 @@ def _wire(app: Flask, settings: Settings, database: Database, register: PurposeR
         "worker": worker,
         "sequencer": Sequencer(database, extensions.now, Asking(extensions.now)),
         "housekeeping": partial(housekeeping, database),
+        "exports": partial(
+            exports.make_next, database, partial(copies.page, app), clock=extensions.now
+        ),
     }
     extensions.init(app, parts)
     app.jinja_env.globals.update(
@@ -185,26 +211,9 @@ def _take(service, lifetime: timedelta, session: Session, payload, at: datetime)
     service(session, payload, lifetime=lifetime, at=at)
 
 
-def housekeeping(database: Database, at: datetime) -> None:
-    """What time does to what is kept: consents expire, old links and attempts go."""
-    with database.transaction() as session:
-        expired = telling.expire_due(session, at=at)
-    with database.transaction() as session:
-        refused = settling.close_left(session, at=at)
-    with database.transaction() as session:
-        unconfirmed = settling.clear_up(session, at=at)
-    with database.transaction() as session:
-        signed_links.purge(session, at=at)
-        limits.purge(session, at=at)
-        outbox.purge(session, at=at)
-    scrubbed = database.scrub()
-    log.info(
-        "housekeeping",
-        scrubbed=scrubbed,
-        consents_expired=expired,
-        requests_refused=refused,
-        registrations_erased=unconfirmed,
-    )
+def housekeeping(database: Database, at: datetime) -> bool:
+    """What time does to what is kept: a small piece of what is due; whether there is more."""
+    return upkeep.step(database, at=at)
 
 
 def _refuse_changed_notices(database: Database, settings: Settings) -> None:
@@ -237,10 +246,13 @@ def _handle_errors(app: Flask) -> None:
         return page, code, {name: text for name, text in error.get_headers() if name == "Allow"}
 
     @app.errorhandler(TooManyTries)
-    def too_many(error: TooManyTries) -> tuple[str, int, dict[str, str]]:
+    def too_many(error: TooManyTries) -> Response:
         seconds = max(1, int((error.retry_at - extensions.now()).total_seconds()) + 1)
-        page, code = _page(429, retry_at=error.retry_at)
-        return page, code, {"Retry-After": str(seconds)}
+        shown = _form_again(app, error.retry_at)
+        response = shown or app.make_response(_page(429, retry_at=error.retry_at))
+        response.status_code = 429
+        response.headers["Retry-After"] = str(seconds)
+        return response
 
     @app.errorhandler(UnknownSubject)
     @app.errorhandler(NoResultFound)
@@ -253,14 +265,30 @@ def _handle_errors(app: Flask) -> None:
     @app.errorhandler(OperationalError)
     @app.errorhandler(InterfaceError)
     @app.errorhandler(NoConnection)
-    def away(error: SQLAlchemyError) -> tuple[str, int]:
-        log.error("database_away", exc_info=error)
+    @app.errorhandler(KeyServiceError)
+    def away(error: SQLAlchemyError | KeyServiceError) -> tuple[str, int]:
+        what = "key_service" if isinstance(error, KeyServiceError) else "database"
+        log.error(f"{what}_away", exc_info=error)
         return _page(503)
 
     @app.errorhandler(Exception)
     def broken(error: Exception) -> tuple[str, int]:
         log.error("unexpected", endpoint=request.endpoint, exc_info=error)
         return _page(500)
+
+
+def _form_again(app: Flask, retry_at: datetime) -> Response | None:
+    """The form that was sent too often, with what was typed and when it may be sent; None where
+    there is none. SiteForm lets it go no further than that."""
+    view = app.view_functions.get(request.endpoint or "")
+    if request.method != "POST" or not getattr(view, "keeps_typed", False) or view is None:
+        return None
+    g.retry_at = retry_at
+    try:
+        shown = app.make_response(app.ensure_sync(view)(**(request.view_args or {})))
+    except TooManyTries:
+        return None
+    return shown if shown.status_code == 422 else None
 
 
 def _page(code: int, **values: object) -> tuple[str, int]:

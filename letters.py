@@ -21,11 +21,12 @@ from flask_babel import force_locale
 
 from domain.consent.operator import Operator
 from domain.delivery.errors import UnknownKind
-from domain.delivery.outbox import LAST_MAIL, MAIL
+from domain.delivery.outbox import LAST_MAILS, MAIL
 from domain.delivery.transports import POLICY
+from domain.identity.signed_links import FOLLOWED
 from domain.ledger import standing
 from domain.locales import DEFAULT, LOCALES
-from domain.rights import enclosures
+from domain.rights import enclosures, intake, telling
 from domain.rights.enclosures import Recorded
 from settings import Settings
 
@@ -34,8 +35,11 @@ _PATHS = {
     "confirm": "/confirm/",
     "new_address": "/confirm/",
     "reset": "/password/reset/",
-    "access": "/requests/verify/",
-    "erasure": "/requests/verify/",
+    **{kind.value: "/requests/verify/" for kind in intake.LINKS},
+    "erasure_waiting": "/requests/verify/",
+    **{kind.removeprefix(MAIL): "/requests/verify/" for kind in telling.FOLLOWING},
+    "export_ready": "/requests/verify/",
+    "imported": "/password/reset/",
 }
 LETTERS = (
     *_PATHS,
@@ -46,10 +50,32 @@ LETTERS = (
     "password_changed",
     "request_unknown",
     "request_received",
+    "case_unknown",
     "choices",
     "access_done",
+    "rectification_done",
+    "restriction_placed",
+    "restriction_ending",
+    "restriction_lifted",
+    "request_closed",
+    "subscription_ended",
+    "account_ending",
+    "account_ended",
+    "objection_done",
     "erasure_done",
+    # To the operator, and to processors.
+    "case_opened",
+    "case_due",
+    "hold_review",
+    "recipient_told",
 )
+# What a payload has as text, and the templates show as a day or a time.
+_TIMES = {
+    "ended_on": date.fromisoformat,
+    "until": datetime.fromisoformat,
+    "review_on": date.fromisoformat,
+    "accounting": date.fromisoformat,
+}
 # Anybody can enter somebody else's address and, as the name, an advertisement with a link.
 # Mail programs make links of such names, so we do not repeat them.
 _NO_NAME = re.compile(r"[/:@<>\\\d]|\S\.\S|.{61}")
@@ -68,15 +94,17 @@ def render(
     locale = payload["locale"] if payload["locale"] in LOCALES else DEFAULT
     with app.extensions["database"].reading() as session:
         recorded = enclosures.recorded(session, payload, locale)
+        about = enclosures.name_of(session, payload.get("about_purpose"), locale)
         newest = standing.newest(session)
     with app.app_context(), force_locale(locale):
         words = {
             **_words(name, payload, settings, locale),
             "operator": operator,
+            "about": about,
             "recorded": recorded,
             "newest": newest,
-            # Nobody can sign in any more to get what is missing.
-            "erased": kind == LAST_MAIL,
+            # Nobody can sign in, or can any more, to get what is missing.
+            "erased": kind in LAST_MAILS or not payload.get("account", True),
         }
         subject = " ".join(_text(app, f"{name}/subject.txt", words).split())
         plain = _tidy(_text(app, f"{name}/body.txt", words))
@@ -128,6 +156,14 @@ def _words(
         "locale": locale,
         "name": _greeted(payload.get("name")),
         "due_on": date.fromisoformat(due_on) if due_on else None,
+        "cases": [
+            {**one, "due_on": date.fromisoformat(one["due_on"])} for one in payload.get("cases", ())
+        ],
+        **{field: read(payload[field]) for field, read in _TIMES.items() if payload.get(field)},
+        "kept": [
+            {**one, "until": date.fromisoformat(one["until"])} for one in payload.get("kept", ())
+        ],
+        "follow_days": FOLLOWED.days if f"{MAIL}{name}" in telling.FOLLOWING else None,
         "link": page(path + quote(payload["token"], safe="")) if path else None,
         "minutes": int(settings.link_lifetime.total_seconds() // 60),
         "page": page,

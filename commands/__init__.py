@@ -8,18 +8,24 @@ from flask import Flask
 def register(app: Flask) -> None:
     """Add the commands to the application."""
     from commands import (
+        accounting,
         database,
         decisions,
         export,  # noqa: F401 - these five add their commands to ledger.group
-        keys,
+        holds,
         ledger,
         log_keys,  # noqa: F401
         notices,
         outbox,
         receipt,  # noqa: F401
         recovery,  # noqa: F401
+        requests,
+        retention,
         sequencing,  # noqa: F401
         serve,
+        subjects,
+        subscriptions,
+        vault,
         witness,
         worker,
     )
@@ -27,13 +33,19 @@ def register(app: Flask) -> None:
     ledger.group.add_command(witness.witness)
 
     for command in (
+        accounting.group,
         database.group,
         decisions.group,
-        keys.group,
+        holds.group,
         ledger.group,
         notices.group,
         outbox.outbox,
+        requests.group,
+        retention.group,
         serve.serve,
+        subjects.group,
+        subscriptions.group,
+        vault.group,
         worker.worker,
     ):
         app.cli.add_command(command)

@@ -14,9 +14,12 @@ from database import Database
 from domain.consent import notices
 from domain.consent.errors import ContentError
 from domain.consent.purposes import PurposeRegister, purposes
+from domain.keys import SecretError
 from domain.ledger import high_water, log_keys, tree
 from domain.ledger.errors import LedgerError, MissingNode, Rewound
 from domain.ledger.log import log
+from domain.rights import journal
+from domain.rights.errors import RightsError
 from extensions import now
 from settings import Settings
 
@@ -30,7 +33,8 @@ def check(app: Flask) -> None:
 
     Raises NoNotice or ContentError when no notice is in force that says what `purposes.toml`
     says; NotReady when, in production, the application could do more to the ledger than it must
-    be able to, and everywhere when the log cannot go on from what was signed.
+    be able to, and everywhere when the log cannot go on from what was signed, or the erasure
+    journal cannot be read. Whoever came back from a backup is erased before it returns.
     """
     settings: Settings = app.extensions["settings"]
     database: Database = app.extensions["database"]
@@ -41,6 +45,19 @@ def check(app: Flask) -> None:
         raise NotReady("\n".join(found))
     with database.reading() as session:
         check_log(session)
+    forget_again(database)
+
+
+def forget_again(database: Database) -> None:
+    """Erase whoever the erasure journal has and a restored copy brought back, or a killed process
+    left. After `check_log`: a copy of which nobody knows yet is not written to. Raises NotReady
+    where the journal cannot be read or written."""
+    try:
+        journal.reapply(database, at=now())
+    except (RightsError, SecretError) as error:
+        raise NotReady(str(error)) from error
+    except OSError as error:
+        raise NotReady(f"{error.filename}: {error.strerror}. See ERASURE_JOURNAL") from error
 
 
 def check_log(session: Session) -> None:

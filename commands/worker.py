@@ -17,13 +17,16 @@ from flask.cli import with_appcontext
 from sqlalchemy.exc import SQLAlchemyError
 
 from commands import starting
+from commands.copying import copying
+from database import Database
 from domain.ledger.errors import LedgerError
-from extensions import now, reading, settings
+from extensions import now, settings
 
 POLL_SECONDS = 1.0
 SEQUENCE_SECONDS = 0.2
 # While the database is away: this long at first, twice as long each time, up to the last.
 AWAY_SECONDS = (1.0, 30.0)
+# Housekeeping that fails as a whole (a chore that fails rests by itself) is left alone so long.
 HOUSEKEEPING = timedelta(hours=1)
 # What was erased lies on in SQLite's write-ahead log until nobody reads an older state.
 SCRUB_SECONDS = 5.0
@@ -61,26 +64,47 @@ def worker() -> None:
         signal.signal(number, lambda *_: stop.set())
     extensions = current_app.extensions
     starting.check_signs(settings())
-    _check_log()
+    _check(extensions["database"], stop)
     log.info("worker_started")
-    with sequencing(extensions["sequencer"], stop):
-        scrub_again = extensions["database"].scrub_again
-        run(extensions["worker"], extensions["housekeeping"], stop, scrub_again=scrub_again)
+    with sequencing(extensions["sequencer"], stop), copying(extensions["exports"], stop):
+        database = extensions["database"]
+        run(
+            extensions["worker"],
+            extensions["housekeeping"],
+            stop,
+            scrub_again=database.scrub_again,
+            first=lambda: _forget_again(database),
+        )
     log.info("worker_stopped")
 
 
-def _check_log() -> None:
-    """Deliver nothing for an older copy of the database: its mails may have been sent already.
+def _check(database: Database, stop: threading.Event) -> None:
+    """Deliver nothing for an older copy of the database, whose mails may have been sent already,
+    and nothing before whoever came back with it is erased again.
 
     A database that is away is waited for; the sequencer asks again before it extends anything.
     """
+    pause = AWAY_SECONDS[0]
+    while not stop.is_set():
+        try:
+            with database.reading() as session:
+                starting.check_log(session)
+            starting.forget_again(database)
+            return
+        except starting.NotReady as error:
+            raise click.ClickException(str(error)) from error
+        except SQLAlchemyError as error:
+            log.error("worker_waits", error=type(error).__name__, seconds=pause)
+            stop.wait(pause)
+            pause = min(2 * pause, AWAY_SECONDS[1])
+
+
+def _forget_again(database: Database) -> None:
+    """Nothing is delivered to or about who came back from a backup."""
     try:
-        with reading() as session:
-            starting.check_log(session)
+        starting.forget_again(database)
     except starting.NotReady as error:
         raise click.ClickException(str(error)) from error
-    except SQLAlchemyError as error:
-        log.error("worker_waits", error=type(error).__name__, seconds=0)
 
 
 @contextmanager
@@ -135,22 +159,26 @@ def _told(error: BaseException) -> str:
 
 def run(
     worker: Delivers,
-    housekeeping: Callable[[datetime], None],
+    housekeeping: Callable[[datetime], bool],
     stop: threading.Event,
     clock: Callable[[], datetime] = now,
     scrub_again: Callable[[], bool] = lambda: True,
+    first: Callable[[], None] = lambda: None,
 ) -> None:
-    """Deliver until `stop` is set, keep house once an hour, and scrub where somebody could not.
+    """Deliver until `stop` is set, and keep house a small piece at a time: after each, whatever is
+    due by then is delivered. Scrub where somebody could not. `first` comes before everything.
 
     A database that goes away is waited for: that ends no worker.
     """
-    pause, kept_at, scrub_at = AWAY_SECONDS[0], None, 0.0
+    pause, scrub_at, begun = AWAY_SECONDS[0], 0.0, False
+    house = _House(housekeeping)
     while not stop.is_set():
         try:
+            if not begun:
+                first()
+                begun = True
             worker.run_once(stop.is_set)
-            if kept_at is None or clock() - kept_at >= HOUSEKEEPING:
-                kept_at = clock()
-                _keep_house(housekeeping, kept_at)
+            more = house.keep(clock())
             if time.monotonic() >= scrub_at:
                 scrub_at = time.monotonic() + SCRUB_SECONDS
                 if not scrub_again():
@@ -162,12 +190,26 @@ def run(
             pause = min(2 * pause, AWAY_SECONDS[1])
         else:
             pause = AWAY_SECONDS[0]
-            stop.wait(POLL_SECONDS)
+            if not more:
+                stop.wait(POLL_SECONDS)
 
 
-def _keep_house(housekeeping: Callable[[datetime], None], at: datetime) -> None:
-    """Whatever goes wrong with it must not keep mails from leaving; the next hour tries again."""
-    try:
-        housekeeping(at)
-    except Exception as error:
-        log.error("housekeeping_failed", error=type(error).__name__)
+class _House:
+    """Housekeeping, of which whatever goes wrong must not keep mails from leaving."""
+
+    def __init__(self, housekeeping: Callable[[datetime], bool]):
+        self._housekeeping = housekeeping
+        self._failed_at: datetime | None = None
+
+    def keep(self, at: datetime) -> bool:
+        """Do a piece; whether there is more. A database that is away is the loop's to wait for."""
+        if self._failed_at is not None and at - self._failed_at < HOUSEKEEPING:
+            return False
+        try:
+            return self._housekeeping(at)
+        except SQLAlchemyError:
+            raise
+        except Exception as error:
+            log.error("housekeeping_failed", error=type(error).__name__)
+            self._failed_at = at
+            return False

@@ -16,6 +16,7 @@ from uuid import UUID
 from sqlalchemy import Row, select
 from sqlalchemy.orm import Session
 
+from domain.apart import each
 from domain.consent import presentations
 from domain.consent.errors import StalePresentation, UnderAge
 from domain.consent.models import CurrentDecision
@@ -28,6 +29,7 @@ from domain.keys import Keyring, keyring
 from domain.ledger.entry import Entry
 from domain.subjects import service as subjects
 from domain.subjects.errors import UnknownSubject
+from domain.subjects.models import Subject
 from domain.subjects.recording import Known, Rows
 
 
@@ -190,24 +192,35 @@ def history(session: Session, subject_id: UUID) -> list[Decision]:
 
 def expire_due(session: Session, *, at: datetime, limit: int = 500) -> dict[UUID, list[str]]:
     """Append `consent.expired` for every yes whose time has run out; return the ids of the
-    entries by subject."""
-    due = session.execute(
+    entries by subject. Nothing happens any more to what a legal hold keeps of somebody."""
+    due = (
         select(CurrentDecision.subject_id, CurrentDecision.purpose_id)
-        .where(CurrentDecision.state.in_(("given", "renewed")), CurrentDecision.expires_at <= at)
-        .order_by(CurrentDecision.subject_id)
-        .limit(limit)
-    ).all()
+        .join(Subject, Subject.id == CurrentDecision.subject_id)
+        .where(
+            CurrentDecision.state.in_(("given", "renewed")),
+            CurrentDecision.expires_at <= at,
+            Subject.erasing_at.is_(None),
+        )
+        .order_by(CurrentDecision.subject_id, CurrentDecision.purpose_id)
+    )
     expired: dict[UUID, list[str]] = {}
-    for subject_id, purpose_id in due:
+
+    def expire(subject_id: UUID, purpose_id: str) -> bool:
         try:
             row = _in_force(session, subject_id, purpose_id)
         except UnknownSubject:  # erased since we looked
-            continue
-        # Between the query and the lock the person may have renewed or withdrawn.
-        if row and row.expires_at and row.expires_at <= at:
-            data = {"purpose": purpose_id, "purpose_version": row.purpose_version}
-            entry_id = _end(session, subject_id, DecisionState.EXPIRED, data, at=at)
-            expired.setdefault(subject_id, []).append(entry_id)
+            return False
+        # Between the query and the lock the person may have renewed, withdrawn, or left.
+        if row is None or row.expires_at is None or row.expires_at > at:
+            return False
+        if subjects.get(session, subject_id).erasing_at is not None:
+            return False
+        data = {"purpose": purpose_id, "purpose_version": row.purpose_version}
+        entry_id = _end(session, subject_id, DecisionState.EXPIRED, data, at=at)
+        expired.setdefault(subject_id, []).append(entry_id)
+        return True
+
+    each(session, due, expire, doing="expiring", limit=limit)
     return expired
 
 

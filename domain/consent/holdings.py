@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -15,22 +16,22 @@ from domain.dates import timestamp
 from domain.holding import Holding
 
 
-def _export(session: Session, subject_id: UUID) -> list[dict[str, Any]]:
-    exported = []
+def _walk(session: Session, subject_id: UUID) -> Iterator[dict[str, Any]]:
     for decision in decisions.history(session, subject_id):
         document = presentations.get(session, decision.presentation or "")
-        exported.append(
-            {
-                "purpose": decision.purpose_id,
-                "purpose_version": decision.purpose_version,
-                "decision": decision.state.value,
-                "at": timestamp(decision.at),
-                "expires_at": timestamp(decision.expires_at) if decision.expires_at else None,
-                "entry": decision.entry_id,
-                "shown": document.content if document else None,
-            }
-        )
-    return exported
+        yield {
+            "purpose": decision.purpose_id,
+            "purpose_version": decision.purpose_version,
+            "decision": decision.state.value,
+            "at": timestamp(decision.at),
+            "expires_at": timestamp(decision.expires_at) if decision.expires_at else None,
+            "entry": decision.entry_id,
+            "shown": document.content if document else None,
+        }
+
+
+def _export(session: Session, subject_id: UUID) -> list[dict[str, Any]]:
+    return list(_walk(session, subject_id))
 
 
 def _erase(session: Session, subject_id: UUID, at: datetime) -> None:
@@ -57,5 +58,6 @@ HOLDINGS = (
         },
         export=_export,
         erase=_erase,
+        walk=_walk,
     ),
 )

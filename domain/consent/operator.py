@@ -59,7 +59,10 @@ class Operator:
 
 @dataclass(frozen=True)
 class Processor:
-    """Who processes data for the operator (GDPR art. 28). `transfer` is empty within the EEA."""
+    """Who processes data for the operator (GDPR art. 28). `transfer` is empty within the EEA.
+
+    `notify` is the e-mail address that is told of rectification, erasure and restriction (art.
+    19); empty where these take effect there by themselves, because they host our database."""
 
     id: str
     name: str
@@ -68,6 +71,7 @@ class Processor:
     transfer: str
     does: Mapping[str, str]
     data: Mapping[str, str]
+    notify: str = ""
 
 
 def read_toml(path: Path) -> dict[str, Any]:
@@ -129,5 +133,7 @@ def load_processors(content: Path) -> tuple[Processor, ...]:
         words = {
             key: {locale: text[key] for locale, text in texts.items()} for key in ("does", "data")
         }
+        if values.get("notify") and "@" not in str(values["notify"]):
+            raise ContentError(f"{where}: notify is an e-mail address, or left out")
         found.append(build(Processor, values, where, **words))
     return tuple(found)

@@ -84,8 +84,10 @@ def permitted(
     if row is None:
         return Permission.NO_SUBJECT
     stopped = _stopped(purpose, row)
-    if stopped or not purpose.optional:
-        return stopped or Permission.PERMITTED
+    if stopped is not None:
+        return stopped
+    if not purpose.optional:
+        return Permission.PERMITTED
     return _consented(register, purpose, row, at)
 
 

@@ -40,13 +40,14 @@ class Basis(StrEnum):
 @dataclass(frozen=True)
 class RetentionRule:
     """How long something stays: until so long `after` something happened. `after` is a word of
-    ours that domain/rights/retention.py knows; a rule without a time lasts until the erasure of
-    the person."""
+    ours that domain/rights/due.py knows; a rule without a time lasts until the erasure of the
+    person. So many days before the end as `warn_days` says, the person is told."""
 
     id: str
     after: str
     days: int = 0
     months: int = 0
+    warn_days: int = 0
 
     @property
     def limited(self) -> bool:
@@ -229,8 +230,9 @@ def _named(document: Mapping[str, Any], kind: str, path: Path) -> dict[str, Any]
 
 def _rule(values: Mapping[str, Any], where: str) -> RetentionRule:
     rule = build(RetentionRule, values, where)
-    if any(type(number) is not int or number < 0 for number in (rule.days, rule.months)):
-        raise ContentError(f"{where}: days and months are whole numbers, 0 or more")
+    numbers = (rule.days, rule.months, rule.warn_days)
+    if any(type(number) is not int or number < 0 for number in numbers):
+        raise ContentError(f"{where}: days, months and warn_days are whole numbers, 0 or more")
     if not rule.after:
         raise ContentError(f"{where}: after says what the time is counted from")
     return rule

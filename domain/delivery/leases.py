@@ -15,7 +15,7 @@ from sqlalchemy import Select, select
 from sqlalchemy.orm import Session
 
 from domain.delivery.models import OutboxMessage
-from domain.delivery.outbox import DEAD, LAST_MAIL, QUEUED, SENT
+from domain.delivery.outbox import DEAD, PASSING, QUEUED, SENT
 
 # Longer than the slowest exchange with a mail server (see transports.TIMEOUT).
 LEASE = timedelta(minutes=5)
@@ -39,6 +39,7 @@ class Lease:
     attempt: int
     until: datetime
     posted_at: datetime
+    about: UUID | None
 
     @property
     def last(self) -> bool:
@@ -73,6 +74,7 @@ def take(session: Session, *, at: datetime) -> Lease | None:
             attempt=row.attempts,
             until=row.leased_until,
             posted_at=row.created_at,
+            about=row.about,
         )
     return None
 
@@ -147,7 +149,7 @@ def bury(session: Session, lease: Lease, failure: str, *, at: datetime) -> bool:
 
 
 def _bury(row: OutboxMessage, failure: str, at: datetime) -> None:
-    if row.kind == LAST_MAIL:  # the address was kept for this mail only
+    if row.kind in PASSING:  # the address was kept for this mail only
         finish(row, DEAD, at=at, failure=failure)
         return
     row.state, row.failure, row.closed_at, row.leased_until = DEAD, failure, at, None

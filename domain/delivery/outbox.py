@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
-from datetime import date, datetime, timedelta
+from datetime import date, datetime
 from typing import Any, cast
 from uuid import UUID, uuid4
 
@@ -21,17 +21,29 @@ from domain.delivery.errors import NotDead, UnknownKind, UnknownMessage
 from domain.delivery.models import OutboxMessage
 from domain.holding import Holding
 from domain.keys import Keyring, SecretError, keyring
+from domain.sealed import Sealed
 
 QUEUED, SENT, DEAD, DROPPED = STATES = ("queued", "sent", "dead", "dropped")
 MAIL, INTAKE = "mail.", "intake."
-# After this one nothing may be left of a person: not in a developer's folder, and not here when
+# After these nothing may be left of a person: not in a developer's folder, and not here when
 # it cannot be delivered.
-LAST_MAIL = "mail.erasure_done"
-# How long a closed message stays for the operator to look into.
-KEPT = timedelta(days=30)
+LAST_MAILS = ("mail.erasure_done", "mail.account_ended")
+# Tells a processor whose data to erase: after an erasure the address stands there alone, too.
+TO_RECIPIENT = "mail.recipient_told"
+# The message is about nobody whom we know, and holds an address all the same.
+PASSING = (*LAST_MAILS, TO_RECIPIENT)
+# About nobody, and with nobody in it: whoever looks for an address need not open it.
+SETTLE = "intake.settle"
+# Where a sealed payload has the purpose that is asked for again when the message is delivered.
+FOR_PURPOSE = "for_purpose"
 # RFC 2606: what stands on the right of a Message-ID where no domain was given (in tests).
 _NO_DOMAIN = "samtykke.invalid"
 _POST = insert(table_of(OutboxMessage))
+_UNATTRIBUTED = (
+    OutboxMessage.about.is_(None),
+    OutboxMessage.payload.is_not(None),
+    OutboxMessage.kind != SETTLE,
+)
 
 
 def post(
@@ -41,17 +53,24 @@ def post(
     *,
     at: datetime,
     about: UUID | None = None,
+    purpose: str | None = None,
+    due_at: datetime | None = None,
 ) -> UUID:
-    """Queue a message, to be delivered once this transaction has committed.
+    """Queue a message, to be delivered once this transaction has committed, or at `due_at`.
 
     `payload` takes JSON values, dates and UUIDs; `about` is the subject, whose erasure takes
-    the message with it. The Message-ID is made here, so that a mail that is delivered twice
+    the message with it. With a `purpose` it is delivered only if that is permitted for the subject
+    then, and dropped otherwise; without one it is about their account, their safety or their
+    rights, and always goes. The Message-ID is made here, so that a mail that is delivered twice
     can be told for one; `session.info["mail_domain"]` stands on its right.
     """
-    row = message(
-        keyring(session), kind, payload, at=at, about=about, domain=session.info.get("mail_domain")
-    )
-    session.execute(_POST, row)
+    if purpose is not None:
+        if about is None:
+            raise ValueError("a purpose is permitted for somebody")
+        payload = {**payload, FOR_PURPOSE: purpose}
+    domain = session.info.get("mail_domain")
+    row = message(keyring(session), kind, payload, at=at, about=about, domain=domain)
+    session.execute(_POST, {**row, "due_at": due_at or at})
     return cast(UUID, row["id"])
 
 
@@ -117,33 +136,34 @@ def forget(session: Session, subject_id: UUID) -> None:
     session.execute(delete(OutboxMessage).where(OutboxMessage.about == subject_id))
 
 
-def about_nobody(
-    session: Session, *, to_change: bool = False
-) -> Iterator[tuple[OutboxMessage, str]]:
+def about_nobody(session: Session) -> Iterator[tuple[OutboxMessage, str]]:
     """The messages with an address in them and no subject, each with the address: requests that
-    wait to be looked at, and answers to addresses that we do not know.
-
-    With `to_change` they are locked, but for those in a worker's hands: waiting for these could
-    mean waiting for one that waits for us, and they go when the worker is done.
-    """
-    unattributed = (
-        select(OutboxMessage)
-        .where(OutboxMessage.about.is_(None), OutboxMessage.payload.is_not(None))
-        .order_by(OutboxMessage.created_at)
-    )
-    if to_change:
-        unattributed = unattributed.with_for_update(skip_locked=True)
+    wait to be looked at, and answers to addresses that we do not know."""
     keys = keyring(session)
-    for row in session.scalars(unattributed).all():
-        recipient = _recipient(keys, row)
+    for row in session.scalars(
+        select(OutboxMessage).where(*_UNATTRIBUTED).order_by(OutboxMessage.created_at)
+    ).all():
+        recipient = _recipient(keys, row.id, row.payload)
         if recipient is not None:
             yield row, recipient
 
 
-def purge(session: Session, *, at: datetime) -> int:
-    """Delete what was closed long ago, dead messages too; return how many."""
-    old = delete(OutboxMessage).where(OutboxMessage.closed_at <= at - KEPT)
-    return len(session.scalars(old.returning(OutboxMessage.id)).all())
+def recipients_about_nobody(session: Session) -> Iterator[tuple[UUID, str]]:
+    """The ids of the same, for whoever erases: with nothing of what else is in them."""
+    keys = keyring(session)
+    for message, sealed in session.execute(
+        select(OutboxMessage.id, OutboxMessage.payload).where(*_UNATTRIBUTED)
+    ):
+        recipient = _recipient(keys, message, sealed)
+        if recipient is not None:
+            yield message, recipient
+
+
+def purge(session: Session, *, before: datetime, limit: int = 500) -> int:
+    """Delete what was closed at that time or earlier, dead messages too; return how many went."""
+    old = select(OutboxMessage.id).where(OutboxMessage.closed_at <= before).limit(limit)
+    gone = delete(OutboxMessage).where(OutboxMessage.id.in_(old)).returning(OutboxMessage.id)
+    return len(session.scalars(gone).all())
 
 
 def _encode(payload: Mapping[str, Any]) -> bytes:
@@ -162,6 +182,10 @@ def _context(message: UUID) -> bytes:
     return b"outbox:" + message.bytes
 
 
+# Gone with the message's end: whatever is there is still to be sent, or was given up.
+SEALED = Sealed("messages", table_of(OutboxMessage).c.payload, _context)
+
+
 def _export(session: Session, subject_id: UUID) -> list[dict[str, Any]]:
     waiting = (
         select(OutboxMessage)
@@ -170,7 +194,9 @@ def _export(session: Session, subject_id: UUID) -> list[dict[str, Any]]:
         .order_by(OutboxMessage.created_at)
     )
     keys = keyring(session)
-    return [described(row, _recipient(keys, row)) for row in session.scalars(waiting)]
+    return [
+        described(row, _recipient(keys, row.id, row.payload)) for row in session.scalars(waiting)
+    ]
 
 
 def described(row: OutboxMessage, recipient: str | None) -> dict[str, Any]:
@@ -183,10 +209,10 @@ def described(row: OutboxMessage, recipient: str | None) -> dict[str, Any]:
     }
 
 
-def _recipient(keys: Keyring, row: OutboxMessage) -> str | None:
+def _recipient(keys: Keyring, message: UUID, sealed: bytes | None) -> str | None:
     # One message whose key is gone must not keep a person from the rest of their data.
     try:
-        payload = opened(keys, row.id, row.payload or b"")
+        payload = opened(keys, message, sealed or b"")
     except SecretError:
         return None
     return payload.get("to") or payload.get("email")

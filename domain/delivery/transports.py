@@ -18,7 +18,7 @@ from urllib.parse import SplitResult, parse_qs, unquote, urlsplit
 from uuid import uuid4
 
 from domain.delivery.errors import BadMailUrl, Refused, TransportError, TryLater
-from domain.delivery.outbox import LAST_MAIL
+from domain.delivery.outbox import LAST_MAILS
 
 # For each exchange with the server; the dozen exchanges of a mail fit in a lease.
 TIMEOUT = 20.0
@@ -46,7 +46,7 @@ class FolderTransport:
     def send(self, mail: EmailMessage, *, kind: str) -> None:
         """Write the mail whole or not at all, readable by nobody else."""
         self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
-        if kind == LAST_MAIL:
+        if kind in LAST_MAILS:
             self._remove_all_to(recipients(mail))
         name = f"{datetime.now(UTC):%Y%m%dT%H%M%S%fZ}-{uuid4().hex}.eml"
         draft = self.path / f".{name}"

@@ -16,6 +16,7 @@ from email.message import EmailMessage
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import structlog
 from sqlalchemy.orm import Session
@@ -24,14 +25,16 @@ from database import Database
 from domain.delivery import leases
 from domain.delivery.errors import NotYet, Refused, TransportError, UnknownKind, Unwanted
 from domain.delivery.leases import Lease
-from domain.delivery.outbox import DROPPED, INTAKE, SENT, opened
+from domain.delivery.outbox import DROPPED, FOR_PURPOSE, INTAKE, SENT, opened
 from domain.delivery.transports import Transport
-from domain.keys import SecretError
+from domain.keys import UnknownEpoch, WrongSeal
 
 Render = Callable[[str, Mapping[str, Any], str, datetime], EmailMessage]
-Handler = Callable[[Session, Mapping[str, Any], datetime], None]
+Handler = Callable[[Session, Mapping[str, Any], datetime], object]
 Ready = Callable[[Mapping[str, Any]], bool]
 Clock = Callable[[], datetime]
+# Why a purpose is not permitted for a subject now; None where it is.
+Forbids = Callable[[UUID, str, datetime], str | None]
 
 # How long a mail waits, from when it was posted, for what it is to enclose.
 PATIENCE = timedelta(seconds=10)
@@ -57,8 +60,10 @@ class Worker:
 
     `render(kind, payload, message_id, at)` makes a mail of a `mail.` message, which `transport`
     sends; `handlers` run the `intake.` ones, by kind. A mail whose payload is not `ready` waits
-    for it, a second at a time and ten at most, and is sent as it is then. Any number of workers
-    may run at once.
+    for it, a second at a time and ten at most, and is sent as it is then. A mail that was posted
+    for a purpose is dropped if it `forbids` that for its subject; this is asked when the mail is
+    taken up and again when it is made, right before it leaves. Any number of workers may run at
+    once.
     """
 
     def __init__(
@@ -69,6 +74,7 @@ class Worker:
         handlers: Mapping[str, Handler],
         clock: Clock,
         ready: Ready = lambda payload: True,
+        forbids: Forbids = lambda subject_id, purpose, at: "nobody_asked",
     ):
         self.transport = transport
         self._database = database
@@ -76,6 +82,7 @@ class Worker:
         self._handlers = handlers
         self._clock = clock
         self._ready = ready
+        self._forbids = forbids
 
     def run_once(self, stopping: Callable[[], bool] = lambda: False) -> int:
         """Deliver all that is due, and what that posts in turn; return how many were delivered.
@@ -123,9 +130,20 @@ class Worker:
         # A clock that was set back must not make anybody wait until it has caught up.
         if timedelta() <= at - lease.posted_at < PATIENCE and not self._ready(payload):
             raise NotYet
+        self._ask(lease, payload)
         mail = self._render(lease.kind, payload, lease.message_id, at)
+        self._ask(lease, payload)
         self.transport.send(mail, kind=lease.kind)
         return Outcome.DELIVERED
+
+    def _ask(self, lease: Lease, payload: Mapping[str, Any]) -> None:
+        """Raise Unwanted where what the mail is for is not permitted at this moment."""
+        purpose = payload.get(FOR_PURPOSE)
+        if purpose is None or lease.about is None:
+            return
+        reason = self._forbids(lease.about, purpose, self._clock())
+        if reason is not None:
+            raise Unwanted(reason)
 
     def _run(self, lease: Lease, payload: Mapping[str, Any]) -> Outcome:
         handler = self._handlers.get(lease.kind)
@@ -162,7 +180,7 @@ class Worker:
     def _fail(self, lease: Lease, error: Exception) -> Outcome:
         failure, at = _name(error), self._clock()
         # No other try opens a seal whose key is gone, or makes a server take what it refused.
-        hopeless = lease.last or isinstance(error, Refused | SecretError)
+        hopeless = lease.last or isinstance(error, Refused | UnknownEpoch | WrongSeal)
         with self._database.transaction() as session:
             record = leases.bury if hopeless else leases.postpone
             kept = record(session, lease, failure, at=at)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import secrets
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 from uuid import UUID, uuid4
 
 import sqlalchemy as sa
@@ -15,6 +17,7 @@ from sqlalchemy.orm import Session
 from domain.identity import emails, signed_links, vault
 from domain.identity.errors import AddressTaken, BadLink, InvalidAddress, UnknownAccount
 from domain.identity.models import Account
+from domain.identity.passwords import NO_PASSWORD
 from domain.identity.signed_links import LinkKind
 from domain.keys import keyring
 from domain.subjects import service as subjects
@@ -50,23 +53,50 @@ def register(
     There is no look beforehand: a known address costs the same work as an unknown one
     (requirement 64).
     """
+    said = {"terms": terms, "locale": locale, "declared_age": declared_age}
+    return _open(session, person, password_hash, "account.opened", said, at=at)
+
+
+def bring(
+    session: Session, person: Person, *, locale: str, declared_age: int, at: datetime
+) -> Account:
+    """Open an account for somebody who comes from another controller, as they are there. Nobody
+    enters it until the person has accepted the terms and chosen a password. Raises AddressTaken.
+    """
+    said = {"locale": locale, "declared_age": declared_age}
+    return _open(session, person, NO_PASSWORD, "account.imported", said, at=at)
+
+
+def accept(session: Session, account: Account, terms: str, *, at: datetime) -> None:
+    """The person who was brought here has come, by a link to their address, and accepts the
+    terms: from now on the account is as any other."""
+    subject = subjects.lock(session, account.subject_id)
+    account.terms_accepted = terms
+    subject.confirmed_at = subject.confirmed_at or at
+    said = {"terms": terms, "locale": account.locale, "declared_age": subject.declared_age}
+    subjects.record(session, account.subject_id, "account.opened", said, at=at)
+
+
+def _open(
+    session: Session,
+    person: Person,
+    password_hash: str,
+    entry: str,
+    said: Mapping[str, Any],
+    *,
+    at: datetime,
+) -> Account:
     email = emails.normalise(person.email)
     with _claiming(session, email):
-        subject = subjects.open_subject(session, at=at, declared_age=declared_age)
-        subjects.record(
-            session,
-            subject.id,
-            "account.opened",
-            {"terms": terms, "locale": locale, "declared_age": declared_age},
-            at=at,
-        )
+        subject = subjects.open_subject(session, at=at, declared_age=said["declared_age"])
+        subjects.record(session, subject.id, entry, dict(said), at=at)
         account = Account(
             id=uuid4(),
             subject_id=subject.id,
             email_lookup=_lookup(session, email),
             password_hash=password_hash,
-            locale=locale,
-            terms_accepted=terms,
+            locale=said["locale"],
+            terms_accepted=said.get("terms", ""),
             stamp=1,
             opened_at=at,
         )
@@ -102,8 +132,13 @@ def never_confirmed(session: Session, *, before: datetime, limit: int) -> list[U
     statement = (
         sa.select(Account.subject_id)
         .join(Subject, Subject.id == Account.subject_id)
-        .where(Subject.confirmed_at.is_(None), Account.opened_at <= before)
-        .order_by(Account.subject_id)
+        .where(
+            Subject.confirmed_at.is_(None),
+            Subject.erasing_at.is_(None),  # what is left of them is under a legal hold
+            Subject.restricted_at.is_(None),
+            Account.opened_at <= before,
+        )
+        .order_by(Subject.id)  # as the index of those whom nobody confirmed
         .limit(limit)
     )
     return list(session.scalars(statement))
@@ -229,6 +264,24 @@ def rescramble(session: Session, account: Account, password_hash: str) -> None:
         .execution_options(synchronize_session=False)
     )
     session.refresh(account)
+
+
+def end_sessions(session: Session, subject_id: UUID) -> Account | None:
+    """End the sessions of a person and void their links; return the account, if they have one."""
+    account = of_subject(session, subject_id)
+    if account is not None:
+        _bump(session, account)
+    return account
+
+
+def let_go(session: Session, subject_id: UUID) -> None:
+    """Nobody finds or enters the account any more, and the address is free for another one: what
+    is kept of it is under a legal hold."""
+    account = end_sessions(session, subject_id)
+    if account is not None:
+        account.email_lookup = secrets.token_bytes(32)
+        account.password_hash = NO_PASSWORD
+        session.flush()
 
 
 @contextmanager

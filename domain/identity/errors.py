@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import date, datetime
 
 
 class IdentityError(Exception):
@@ -63,3 +63,18 @@ class TooManyTries(IdentityError):
     def __init__(self, retry_at: datetime) -> None:
         super().__init__(f"too many tries until {retry_at.isoformat()}")
         self.retry_at = retry_at
+
+
+class AlreadySubscribed(IdentityError):
+    """A subscription of this person runs. There is one at a time."""
+
+    def __init__(self) -> None:
+        super().__init__("a subscription runs already")
+
+
+class BadPeriod(IdentityError):
+    """A subscription does not end before it starts, or start before the last one ended."""
+
+    def __init__(self, day: date) -> None:
+        super().__init__(f"the subscriptions of this person do not go with {day.isoformat()}")
+        self.day = day

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import asdict
 from datetime import datetime
 from typing import Any
@@ -12,8 +13,9 @@ from sqlalchemy.orm import Session
 
 from domain.dates import timestamp
 from domain.holding import Holding
-from domain.identity import accounts, limits
+from domain.identity import accounts, correspondents, limits
 from domain.identity.models import Account, SignedLink
+from domain.keys import DoesNotOpen
 from domain.subjects.models import Subject
 
 
@@ -66,7 +68,7 @@ def erase_links(session: Session, subject_id: UUID, at: datetime) -> None:
 
 
 def export_attempts(session: Session, subject_id: UUID) -> list[dict[str, Any]]:
-    """The tries of the last hour at the person's addresses."""
+    """The tries of the last hour, and of the last day at requests, at the person's addresses."""
     return [
         {"kind": attempt.kind, "at": timestamp(attempt.at)}
         for address in _addresses(session, subject_id)
@@ -76,16 +78,18 @@ def export_attempts(session: Session, subject_id: UUID) -> list[dict[str, Any]]:
 
 def erase_attempts(session: Session, subject_id: UUID, at: datetime) -> None:
     """Delete the tries at the person's addresses. They are found by the account's address, so
-    this comes before the account goes. Tries kept by IP alone tell of nobody, and go within
-    the hour."""
-    for address in _addresses(session, subject_id):
-        limits.forget(session, address)
+    this comes before the account goes. Tries kept by IP or by link alone tell of nobody, and go
+    within the hour."""
+    with suppress(DoesNotOpen):  # else they go by themselves, within the day
+        for address in _addresses(session, subject_id):
+            limits.forget(session, address)
 
 
 def _addresses(session: Session, subject_id: UUID) -> list[str]:
     account = accounts.of_subject(session, subject_id)
     if account is None:
-        return []
+        written_from = correspondents.email_of(session, subject_id)
+        return [written_from] if written_from else []
     known = (accounts.person(session, account).email, accounts.pending_email(session, account))
     return [address for address in known if address]
 
@@ -103,7 +107,7 @@ HOLDINGS: tuple[Holding, ...] = (
     ),
     Holding(
         name="links",
-        purposes=("security", "rights"),
+        purposes=("account", "rights"),
         source="use",
         retention=("links",),
         columns={

@@ -1,8 +1,8 @@
 """Limits on tries: sliding windows that hold across processes, without keeping an address.
 
-What is kept of a try is a keyed hash of whom it concerned and the time, for an hour at most.
-No window is longer than that, and a refused try is not counted: who waits until `retry_at`
-gets in, however often they tried meanwhile.
+What is kept of a try is a keyed hash of whom it concerned and the time, as long as a window
+reaches it: an hour, and a day for requests. A refused try is not counted: who waits until
+`retry_at` gets in, however often they tried meanwhile.
 """
 
 from __future__ import annotations
@@ -23,10 +23,20 @@ from domain.keys import keyring
 
 
 class LimitKind(StrEnum):
-    """What is limited: trying a password, and asking for a mail."""
+    """What is limited: trying a password, asking for a mail, asking for a right by address or from
+    the account, asking for the link to a case, and pressing the button behind a link.
+
+    Requests are counted apart from other mails: who floods somebody with them must not keep them
+    from a new password. Links to cases are counted apart from requests, because they may be about
+    nothing; and what is asked from the account apart from what anybody may ask for its address.
+    """
 
     SIGN_IN = "sign_in"
     MAIL = "mail"
+    REQUEST = "request"
+    OWN = "own"
+    FOLLOW = "follow"
+    LINK = "link"
 
 
 @dataclass(frozen=True)
@@ -40,7 +50,8 @@ class Limit:
 
 _QUARTER = timedelta(minutes=15)
 _HOUR = timedelta(hours=1)
-_EMAIL, _IP, _BOTH = "email", "ip", "email+ip"
+_DAY = timedelta(days=1)
+_EMAIL, _IP, _BOTH, _LINK = "email", "ip", "email+ip", "link"
 _HALF = 16  # bytes of a keyed hash: enough to tell all addresses apart
 
 LIMITS = {
@@ -53,6 +64,13 @@ LIMITS = {
     ),
     # Here the address alone counts: it is its owner's inbox that must not be flooded.
     LimitKind.MAIL: (Limit(_EMAIL, 5, _HOUR), Limit(_IP, 30, _HOUR)),
+    # Each of the five was a mail with a link that works: nobody is kept from their right by them.
+    LimitKind.REQUEST: (Limit(_EMAIL, 5, _DAY), Limit(_IP, 30, _HOUR)),
+    # More than anybody asks for in a day, and few enough to read.
+    LimitKind.OWN: (Limit(_EMAIL, 20, _DAY), Limit(_IP, 30, _HOUR)),
+    LimitKind.FOLLOW: (Limit(_EMAIL, 5, _DAY), Limit(_IP, 30, _HOUR)),
+    # Opening a link counts for nothing: scanners do that.
+    LimitKind.LINK: (Limit(_LINK, 10, _HOUR), Limit(_IP, 60, _HOUR)),
 }
 LONGEST = max(limit.window for limits in LIMITS.values() for limit in limits)
 
@@ -63,13 +81,16 @@ def spend(
     *,
     address: str | None = None,
     ip: str | None = None,
+    link: str | None = None,
     at: datetime,
 ) -> None:
-    """Count one try, or raise TooManyTries and count nothing.
+    """Count one try at an address, from an IP, at a link's token, whichever are known; or raise
+    TooManyTries and count nothing.
 
     Call it in a transaction of its own, before the work: what is rolled back was not counted.
     """
-    keyed = sorted(_keyed(session, kind, address=address, ip=ip), key=lambda pair: pair[1])
+    known = _keyed(session, kind, address=address, ip=ip, link=link)
+    keyed = sorted(known, key=lambda pair: pair[1])
     _serialise(session, [key for _, key in keyed])
     free = [_free_at(session, kind, limit, key, at) for limit, key in keyed]
     late = [time for time in free if time is not None]
@@ -106,7 +127,11 @@ def forget(session: Session, address: str) -> None:
 
 def purge(session: Session, *, at: datetime) -> None:
     """Delete the tries that no window reaches any more."""
-    session.execute(delete(Attempt).where(Attempt.at <= at - LONGEST))
+    for kind, limits in LIMITS.items():
+        longest = max(limit.window for limit in limits)
+        session.execute(
+            delete(Attempt).where(Attempt.kind == kind.value, Attempt.at <= at - longest)
+        )
 
 
 def _free_at(
@@ -124,7 +149,12 @@ def _free_at(
 
 
 def _keyed(
-    session: Session, kind: LimitKind, *, address: str | None = None, ip: str | None = None
+    session: Session,
+    kind: LimitKind,
+    *,
+    address: str | None = None,
+    ip: str | None = None,
+    link: str | None = None,
 ) -> Iterator[tuple[Limit, bytes]]:
     """The limits that apply to what is known of a try, each with its keyed hash."""
     values = {}
@@ -132,7 +162,9 @@ def _keyed(
         values[_EMAIL] = _spelled(address)
     if ip is not None:
         values[_IP] = _network(ip)
-    if len(values) == 2:
+    if link is not None:
+        values[_LINK] = link
+    if address is not None and ip is not None:
         values[_BOTH] = f"{values[_EMAIL]} {values[_IP]}"
     for limit in LIMITS[kind]:
         if limit.scope in values:

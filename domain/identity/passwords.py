@@ -14,6 +14,8 @@ from typing import Literal
 from argon2 import PasswordHasher, profiles
 from argon2.exceptions import VerifyMismatchError
 
+# In place of a scrambled password: nothing is the password of this account.
+NO_PASSWORD = "!"  # noqa: S105 - it is none
 MIN_LENGTH = 8
 MAX_LENGTH = 256
 
@@ -47,14 +49,15 @@ class Passwords:
     def verify(self, password_hash: str | None, password: str) -> bool:
         """Whether this is the password.
 
-        With None (no such account) it does the same work against a decoy and says no, so that
-        the time of the answer does not tell whether an account exists.
+        With None (no such account), or where none was chosen yet, it does the same work against a
+        decoy and says no, so that the time of the answer does not tell whether an account exists.
         """
+        none = password_hash is None or password_hash == NO_PASSWORD
         try:
-            self._hasher.verify(password_hash or self._decoy, _bytes(password))
+            self._hasher.verify(self._decoy if none else str(password_hash), _bytes(password))
         except VerifyMismatchError:
             return False
-        return password_hash is not None
+        return not none
 
     def needs_rehash(self, password_hash: str) -> bool:
         """Whether it was scrambled at another strength than today's."""

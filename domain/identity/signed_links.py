@@ -2,7 +2,8 @@
 
 A token is random and signed with a salt for each kind, so a forged or swapped one is refused
 without asking the database. Its row, found by the token's SHA-256, is bound to the subject, the
-kind, the request and the account's stamp: a changed password or address voids it.
+kind, the request and the account's stamp: a changed password or address voids it. Who wrote to
+us without an account has links too; their stamp is NO_ACCOUNT.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from enum import StrEnum
 from uuid import UUID, uuid4
 
 from itsdangerous import BadData, URLSafeSerializer
-from sqlalchemy import ScalarSelect, delete, select, update
+from sqlalchemy import ColumnElement, delete, func, select, update
 from sqlalchemy.orm import Session
 
 from domain.identity.errors import BadLink, ExpiredLink, UsedLink
@@ -24,8 +25,10 @@ from domain.subjects import service as subjects
 from domain.subjects.errors import UnknownSubject
 
 _RANDOM_BYTES = 24  # 192 bits; OWASP ASVS 11.5.1 asks for 128
-# How long a row outlives its link: so long an expired link is still told from a forged one.
-KEPT = timedelta(days=7)
+# How long a case can be followed by its link (docs/decisions/0020): it is never used up.
+FOLLOWED = timedelta(days=14)
+# The stamp of who has no account: it never changes.
+NO_ACCOUNT = 0
 
 
 class LinkKind(StrEnum):
@@ -35,7 +38,22 @@ class LinkKind(StrEnum):
     NEW_ADDRESS = "new_address"
     RESET = "reset"
     ACCESS = "access"
+    PORTABILITY = "portability"
+    RECTIFICATION = "rectification"
     ERASURE = "erasure"
+    RESTRICTION = "restriction"
+    OBJECTION = "objection"
+    # Shows how far a case has come, and does nothing: so it may be looked at until it expires.
+    CASE = "case"
+    # Leads to a copy that the worker made, and does nothing: so it works as long as the copy is
+    # there, however often, and nobody who asks for another one voids it.
+    COPY = "copy"
+    # Stops an erasure in its time of grace.
+    CANCEL = "cancel"
+
+
+# Those of one case: of two cases each has its own.
+_OF_A_CASE = (LinkKind.CASE, LinkKind.COPY)
 
 
 def issue(
@@ -49,8 +67,11 @@ def issue(
     request_id: UUID | None = None,
 ) -> str:
     """Make a link and return its token, which is kept nowhere. Older unused links of the same
-    kind and subject are void from now on."""
-    void(session, kind, subject_id)
+    kind and subject are void from now on; those to a case or its copy, of the same case.
+
+    `stamp` is the account's, or NO_ACCOUNT for who has none.
+    """
+    void(session, kind, subject_id, request_id if kind in _OF_A_CASE else None)
     token = str(_serializer(session, kind).dumps(secrets.token_urlsafe(_RANDOM_BYTES)))
     session.add(
         SignedLink(
@@ -76,8 +97,8 @@ def look(session: Session, kind: LinkKind, token: str, *, at: datetime) -> Signe
     """
     _check_signature(session, kind, token)
     statement = (
-        select(SignedLink, Account.stamp)
-        .join(Account, Account.subject_id == SignedLink.subject_id)
+        select(SignedLink, func.coalesce(Account.stamp, NO_ACCOUNT))
+        .outerjoin(Account, Account.subject_id == SignedLink.subject_id)
         .where(SignedLink.token_hash == _hash(token), SignedLink.kind == kind.value)
         .execution_options(populate_existing=True)
     )
@@ -123,23 +144,35 @@ def consume(session: Session, kind: LinkKind, token: str, *, at: datetime) -> Si
     return link
 
 
-def void(session: Session, kind: LinkKind, subject_id: UUID) -> None:
-    """Delete the unused links of one kind: they are superseded or their reason is gone."""
-    subjects.lock(
-        session, subject_id
-    )  # of two that ask at once, the later one voids the earlier one
-    session.execute(
-        delete(SignedLink).where(
-            SignedLink.subject_id == subject_id,
-            SignedLink.kind == kind.value,
-            SignedLink.used_at.is_(None),
-        )
+def stamp_of(session: Session, subject_id: UUID) -> int:
+    """What a person's links and proofs are bound to: it changes when their password or address
+    does. NO_ACCOUNT for who has none."""
+    return session.scalars(select(_stamp(subject_id))).one()
+
+
+def void(
+    session: Session, kind: LinkKind, subject_id: UUID, request_id: UUID | None = None
+) -> None:
+    """Delete the unused links of one kind, or those for one request: they are superseded or
+    their reason is gone."""
+    # Of two that ask at once, the later one voids the earlier one.
+    subjects.lock(session, subject_id)
+    unused = delete(SignedLink).where(
+        SignedLink.subject_id == subject_id,
+        SignedLink.kind == kind.value,
+        SignedLink.used_at.is_(None),
     )
+    if request_id is not None:
+        unused = unused.where(SignedLink.request_id == request_id)
+    session.execute(unused)
 
 
-def purge(session: Session, *, at: datetime) -> None:
-    """Delete the links, used or not, that expired more than `KEPT` ago."""
-    session.execute(delete(SignedLink).where(SignedLink.expires_at <= at - KEPT))
+def purge(session: Session, *, before: datetime, limit: int = 500) -> int:
+    """Delete links, used or not, that expired at that time or earlier; return how many went. A row
+    outlives its link so that an expired one is still told from a forged one."""
+    old = select(SignedLink.id).where(SignedLink.expires_at <= before).limit(limit)
+    gone = delete(SignedLink).where(SignedLink.id.in_(old)).returning(SignedLink.id)
+    return len(session.scalars(gone).all())
 
 
 def _check_signature(session: Session, kind: LinkKind, token: str) -> None:
@@ -162,5 +195,6 @@ def _hash(token: str) -> bytes:
     return hashlib.sha256(token.encode()).digest()
 
 
-def _stamp(subject_id: UUID) -> ScalarSelect[int]:
-    return select(Account.stamp).where(Account.subject_id == subject_id).scalar_subquery()
+def _stamp(subject_id: UUID) -> ColumnElement[int]:
+    of_account = select(Account.stamp).where(Account.subject_id == subject_id).scalar_subquery()
+    return func.coalesce(of_account, NO_ACCOUNT)

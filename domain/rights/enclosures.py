@@ -19,7 +19,7 @@ from sqlalchemy.orm import Session
 from domain.consent import receipts
 from domain.consent.purposes import purposes
 from domain.ledger import tree
-from domain.ledger.entry import Entry, decode
+from domain.ledger.entry import decode
 from domain.ledger.errors import LedgerError
 from domain.ledger.models import LedgerEntry
 
@@ -28,13 +28,14 @@ log = structlog.get_logger()
 
 @dataclass(frozen=True)
 class Recorded:
-    """An entry as a mail tells of it. `about` is the purpose in the reader's language, and
-    `receipt` the file, or None."""
+    """An entry as a mail tells of it. `about` is the purpose in the reader's language, `reason`
+    a word of the ledger's, and `receipt` the file, or None."""
 
     id: str
     type: str
     at: datetime
     about: str | None
+    reason: str | None
     receipt: bytes | None
 
     @property
@@ -64,7 +65,14 @@ def recorded(session: Session, payload: Mapping[str, Any], locale: str) -> list[
     if made.keys() != entries.keys():
         made = {}
     return [
-        Recorded(entry.id, entry.type, entry.at, _about(session, entry, locale), made.get(entry.id))
+        Recorded(
+            entry.id,
+            entry.type,
+            entry.at,
+            name_of(session, entry.data.get("purpose"), locale),
+            entry.data.get("reason"),
+            made.get(entry.id),
+        )
         for entry in (entries[entry_id] for entry_id in wanted if entry_id in entries)
     ]
 
@@ -79,8 +87,7 @@ def _receipts(session: Session, wanted: list[str]) -> dict[str, bytes]:
     return made
 
 
-def _about(session: Session, entry: Entry, locale: str) -> str | None:
+def name_of(session: Session, purpose_id: str | None, locale: str) -> str | None:
     """The purpose by its name; one that is not in the register any more has only its id left."""
-    purpose_id: str | None = entry.data.get("purpose")
     purpose = purposes(session).purposes.get(purpose_id or "")
     return purpose.text[locale].name if purpose else purpose_id

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import date, datetime
 from uuid import UUID
 
-from sqlalchemy import ForeignKey, LargeBinary, String
+from sqlalchemy import ForeignKey, Index, LargeBinary, String
 from sqlalchemy.orm import Mapped, mapped_column
 
 from database import Base
@@ -20,6 +20,10 @@ class DataSubjectRequest(Base):
     """
 
     __tablename__ = "data_subject_request"
+    __table_args__ = (
+        Index("ix_data_subject_request_state_received_at", "state", "received_at"),
+        Index("ix_data_subject_request_state_act_at", "state", "act_at"),
+    )
 
     id: Mapped[UUID] = mapped_column(primary_key=True)
     reference: Mapped[str] = mapped_column(String(16), unique=True)
@@ -80,7 +84,8 @@ class ImportedDocument(Base):
 
 class ExportArchive(Base):
     """A copy of everything about a person that the worker makes, or made. `done` of `total`
-    steps are done; `size` is in bytes; `expires_at` is when it goes, fetched or not."""
+    steps are done; `size` is in bytes; until `leased_until` the worker that makes it has it for
+    itself; `expires_at` is when it goes, fetched or not."""
 
     __tablename__ = "export_archive"
 
@@ -93,6 +98,7 @@ class ExportArchive(Base):
     total: Mapped[int]
     size: Mapped[int]
     asked_at: Mapped[datetime]
+    leased_until: Mapped[datetime | None]
     expires_at: Mapped[datetime | None]
 
 
@@ -111,7 +117,8 @@ class ExportPart(Base):
 class LegalHold(Base):
     """That some holdings of a person may not be erased yet (GDPR art. 17(3)). `holdings` are
     their names with blanks between; `reason` is sealed under the subject's key. It ends on
-    `review_on`, unless somebody has looked at it again and extended it."""
+    `review_on`, unless somebody has looked at it again and extended it. `reminded_at` is when the
+    operator was told that this day comes."""
 
     __tablename__ = "legal_hold"
 
@@ -122,6 +129,7 @@ class LegalHold(Base):
     holdings: Mapped[str] = mapped_column(String(400))
     placed_at: Mapped[datetime]
     review_on: Mapped[date]
+    reminded_at: Mapped[datetime | None]
     ended_at: Mapped[datetime | None]
 
 

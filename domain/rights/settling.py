@@ -14,18 +14,19 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import insert
 from sqlalchemy.orm import Session
 
-from database import table_of
+from domain.consent.purposes import purposes
 from domain.delivery import outbox
-from domain.delivery.models import OutboxMessage
-from domain.keys import keyring
+from domain.identity import accounts
 from domain.ledger.append import pad
-from domain.rights import erasure, requests
+from domain.rights import erasure, unverified
 
-KIND = "intake.settle"
-_LATE = timedelta(days=1)
+KIND = outbox.SETTLE
+# The rule of the register (content/purposes.toml) for registrations that nobody confirms.
+UNCONFIRMED = "unconfirmed"
+# So long after they are due whatever is left is cleared up.
+LATE = timedelta(days=1)
 
 
 class Matter(StrEnum):
@@ -35,17 +36,10 @@ class Matter(StrEnum):
     REQUEST = "request"
 
 
-_WAITS = {
-    Matter.REGISTRATION: erasure.UNCONFIRMED_FOR,
-    Matter.REQUEST: requests.UNVERIFIED_FOR,
-}
-
-
 def later(session: Session, matter: Matter, *, at: datetime) -> None:
     """Settle one such matter when its week is over, in whichever way it is to be settled then."""
     payload = {"matter": matter.value}
-    row = outbox.message(keyring(session), KIND, payload, at=at)
-    session.execute(insert(table_of(OutboxMessage)), {**row, "due_at": at + _WAITS[matter]})
+    outbox.post(session, KIND, payload, at=at, due_at=at + _wait(session, matter))
 
 
 def settle(session: Session, payload: Mapping[str, Any], at: datetime) -> None:
@@ -55,20 +49,42 @@ def settle(session: Session, payload: Mapping[str, Any], at: datetime) -> None:
     settled, each not before its own.
     """
     if Matter(payload["matter"]) is Matter.REGISTRATION:
-        settled = erasure.forget_never_confirmed(session, at=at, limit=1)
+        waited = _wait(session, Matter.REGISTRATION)
+        settled = erasure.forget_never_confirmed(session, at=at, waited=waited, limit=1)
     else:
-        settled = requests.refuse_unverified(session, at=at, limit=1)
+        settled = unverified.refuse(session, at=at, limit=1)
     if not settled:
         pad(session, at=at)
 
 
-def clear_up(session: Session, *, at: datetime) -> int:
+def clear_up(session: Session, *, at: datetime, limit: int = 50) -> int:
     """Erase the registrations that should have been settled a day ago, and were not because
     their message could not be carried out; return how many."""
-    return erasure.forget_never_confirmed(session, at=at, waited=erasure.UNCONFIRMED_FOR + _LATE)
+    waited = _wait(session, Matter.REGISTRATION) + LATE
+    return erasure.forget_never_confirmed(session, at=at, waited=waited, limit=limit)
 
 
-def close_left(session: Session, *, at: datetime) -> int:
+def close_left(session: Session, *, at: datetime, limit: int = 50) -> int:
     """The same for requests, after four weeks: one that was asked for again is settled with the
     last time. Return how many were closed."""
-    return requests.refuse_unverified(session, at=at, waited=4 * requests.UNVERIFIED_FOR)
+    waited = 4 * unverified.UNVERIFIED_FOR
+    return unverified.refuse(session, at=at, waited=waited, limit=limit)
+
+
+def any_registration_left(session: Session, *, at: datetime) -> bool:
+    """Whether `clear_up` would find one."""
+    before = at - _wait(session, Matter.REGISTRATION) - LATE
+    return bool(accounts.never_confirmed(session, before=before, limit=1))
+
+
+def any_request_left(session: Session, *, at: datetime) -> bool:
+    """Whether `close_left` would find one."""
+    return unverified.any_unverified(session, at=at, waited=4 * unverified.UNVERIFIED_FOR)
+
+
+def _wait(session: Session, matter: Matter) -> timedelta:
+    """How long a matter waits: a registration as long as the register says, and a request as long
+    as we decided (that one is a decision about the request, and nothing that is kept)."""
+    if matter is Matter.REGISTRATION:
+        return purposes(session).retention[UNCONFIRMED].span
+    return unverified.UNVERIFIED_FOR
