@@ -31,6 +31,7 @@ from domain.identity.limits import LimitKind
 from domain.identity.models import Account
 from domain.identity.passwords import Passwords
 from domain.locales import DEFAULT, LOCALES
+from domain.rights.requests import RequestKind
 from settings import Settings
 
 V = TypeVar("V", bound=Callable[..., Any])
@@ -138,7 +139,7 @@ def language_url(code: str) -> str:
     """This page in another language. Of what else stood in the address only a word of ours is
     kept: nothing that a stranger wrote there gets into the page."""
     kind = request.args.get("kind")
-    known = {"kind": kind} if kind in ("access", "erasure") else {}
+    known = {"kind": kind} if kind in set(RequestKind) else {}
     return f"?{urlencode({**known, 'lang': code})}"
 
 
@@ -261,7 +262,8 @@ def _remember_language(response: Response) -> Response:
 
 
 def keeps_typed(view: V) -> V:
-    """Mark a view whose form checks the CSRF token itself and is shown again when it is bad."""
+    """Mark a view whose form checks the CSRF token itself and is shown again when it is bad, or
+    when it was sent too often."""
     view.keeps_typed = True  # type: ignore[attr-defined]
     return view
 

@@ -3,24 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import datetime, timedelta
 from typing import Any, Self
 
 from flask import g, request
 from flask_babel import gettext as _
 from flask_babel import lazy_gettext as __
 from flask_wtf import FlaskForm
+from markupsafe import Markup, escape
 from wtforms import BooleanField, Field, Form, HiddenField, PasswordField, StringField
-from wtforms.validators import Length, StopValidation, ValidationError
+from wtforms.validators import Length, Optional, StopValidation, ValidationError
 
-from domain.identity import emails
-from domain.identity.errors import InvalidAddress
+from domain.identity import emails, phones
+from domain.identity.accounts import Person
+from domain.identity.errors import InvalidAddress, InvalidPhone
+from extensions import clock, day, now
 
 
 class SiteForm(FlaskForm):
     """A form that says in its reader's language when it was open for too long.
 
     A view that is marked `keeps_typed` gets here with a bad token, and shows the form again
-    with everything that was typed.
+    with everything that was typed. So does one that was tried too often (app.py).
     """
 
     class Meta(FlaskForm.Meta):
@@ -32,13 +36,28 @@ class SiteForm(FlaskForm):
             """None: every message comes from the site's catalogue."""
 
     def validate(self, extra_validators: Any = None) -> bool:
-        """Validate; a missing or old token is explained above the form."""
+        """Validate; a missing or old token is explained above the form, and so is that it was
+        sent too often: then nothing else is looked at."""
+        retry_at = g.get("retry_at")
+        if retry_at is not None:
+            self.form_errors.append(_too_often(retry_at))
+            return False
         valid: bool = super().validate(extra_validators)
         if self.csrf_token.errors:
             self.form_errors.append(
                 _("This page had been open for too long. Nothing was sent. Please try once more.")
             )
         return valid
+
+
+def _too_often(retry_at: datetime) -> Markup:
+    at = Markup('<time datetime="{}">{}</time>').format(retry_at.isoformat(), clock(retry_at))
+    if retry_at - now() < timedelta(hours=12):
+        when = escape(_("You can try again at %(time)s.")) % {"time": at}
+    else:
+        words = escape(_("You can try again on %(day)s at %(time)s."))
+        when = words % {"day": day(retry_at), "time": at}
+    return Markup("{} {}").format(_("That was often, and nothing was sent this time."), when)
 
 
 def sent_from_here() -> bool:
@@ -158,3 +177,65 @@ class PasswordProofForm(SiteForm):
     """One's own password, and a button."""
 
     password = own_password_field()
+
+
+class PersonForm(SiteForm):
+    """What a person can tell about themselves, and correct. What each field is for stands in
+    `purposes.toml`."""
+
+    name = StringField(
+        __("Name"),
+        [Required(__("Enter your name")), longest(200)],
+        filters=[stripped],
+        render_kw={"autocomplete": "name"},
+    )
+    phone = StringField(
+        __("Phone"),
+        [Optional(), longest(40)],
+        filters=[stripped],
+        render_kw={"autocomplete": "tel", "type": "tel", "inputmode": "tel"},
+    )
+    address = StringField(
+        __("Street address"),
+        [Optional(), longest(200)],
+        filters=[stripped],
+        render_kw={"autocomplete": "street-address"},
+    )
+    postal_code = StringField(
+        __("Postal code"),
+        [Optional(), longest(12)],
+        filters=[stripped],
+        render_kw={"autocomplete": "postal-code"},
+    )
+    city = StringField(
+        __("City"),
+        [Optional(), longest(100)],
+        filters=[stripped],
+        render_kw={"autocomplete": "address-level2"},
+    )
+
+    def validate_phone(self, field: Field) -> None:
+        """Refuse what is no telephone number; keep it as E.164."""
+        if field.data:
+            try:
+                phones.normalise(field.data)
+            except InvalidPhone:
+                raise ValidationError(
+                    _("This is not a phone number. Abroad it starts with + and the country")
+                ) from None
+
+    def validate_postal_code(self, field: Field) -> None:
+        """Letters, digits, spaces and hyphens are in postal codes everywhere."""
+        if field.data and not all(one.isalnum() or one in " -" for one in field.data):
+            raise ValidationError(_("This is not a postal code"))
+
+    def person(self, email: str) -> Person:
+        """What was filled in, with this address."""
+        return Person(
+            name=self.name.data,
+            email=email,
+            phone=phones.normalise(self.phone.data) if self.phone.data else None,
+            address=self.address.data or None,
+            postal_code=self.postal_code.data or None,
+            city=self.city.data or None,
+        )

@@ -63,9 +63,10 @@ def bad() -> ResponseReturnValue:
     return page("links/bad.html"), 404
 
 
-def expired(again: str) -> ResponseReturnValue:
-    """A genuine link whose time is past, and where to ask for a new one."""
-    return page("links/expired.html", again=again), 410
+def expired(again: str, *, brief: bool = True) -> ResponseReturnValue:
+    """A genuine link whose time is past, and where to ask for a new one. `brief` ones work for
+    as long as the page says."""
+    return page("links/expired.html", again=again, brief=brief), 410
 
 
 def _private(response: Response) -> Response:

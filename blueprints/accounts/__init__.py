@@ -10,6 +10,7 @@ from blueprints.accounts import (  # noqa: E402 - the views register themselves 
     passwords,
     register,
     sign_in,
+    subscription,
 )
 
-__all__ = ["account", "bp", "confirmation", "passwords", "register", "sign_in"]
+__all__ = ["account", "bp", "confirmation", "passwords", "register", "sign_in", "subscription"]

@@ -14,11 +14,11 @@ from blueprints.accounts.forms import NewAddressForm, ProfileForm
 from domain.consent import decisions
 from domain.consent.purposes import purposes
 from domain.delivery import outbox
-from domain.identity import accounts, limits, signed_links
+from domain.identity import accounts, limits, signed_links, subscriptions
 from domain.identity.limits import LimitKind
 from domain.identity.models import Account
 from domain.identity.signed_links import LinkKind
-from domain.rights import requests, telling
+from domain.rights import held, recipients, requests, telling
 from domain.subjects import service as subjects
 from extensions import (
     client_ip,
@@ -39,12 +39,18 @@ def account() -> ResponseReturnValue:
     """What is kept about the person, and where it is corrected, taken out or erased."""
     with reading() as session:
         own = mine(session)
+        subject = subjects.get(session, own.subject_id)
         values = {
             "person": accounts.person(session, own),
             "pending_email": accounts.pending_email(session, own),
             "opened_at": own.opened_at,
-            "age": subjects.get(session, own.subject_id).declared_age,
+            "age": subject.declared_age,
             "requests": requests.of_subject(session, own.subject_id),
+            "subscriptions": subscriptions.of_subject(session, own.subject_id),
+            "erase_on": subscriptions.erase_on(session, own.subject_id, at=now()),
+            # Then retention passes the account by (domain/rights/due.py), or a part of it.
+            "stays": bool(subject.restricted_at),
+            "held": bool(held.running(session, own.subject_id)),
         }
     return render_template("accounts/account.html", **values)
 
@@ -109,7 +115,10 @@ def _correct(session: Session, form: ProfileForm, address: str) -> list[str]:
     at = now()
     subjects.lock(session, current_user.subject_id)
     own = mine(session)
-    accounts.update(session, own, form.person(address), at=at)
+    before, corrected = accounts.person(session, own), form.person(address)
+    accounts.update(session, own, corrected, at=at)
+    if corrected != before:
+        recipients.tell(session, own.subject_id, "rectification", at=at)
     accounts.set_locale(session, own, form.locale.data)
     accounts.declare_age(session, own, form.age.data)
     ended = decisions.invalidate_under_age(session, own.subject_id, at=at)

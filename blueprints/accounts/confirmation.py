@@ -21,7 +21,7 @@ from domain.identity import accounts, signed_links
 from domain.identity.errors import AddressTaken, BadLink, ExpiredLink
 from domain.identity.models import SignedLink
 from domain.identity.signed_links import LinkKind
-from domain.rights import erasure
+from domain.rights import erasure, joining, recipients
 from extensions import current_user, keeps_typed, locale, now, reading, transaction
 from forms import EmptyForm, PasswordProofForm, SiteForm
 
@@ -112,6 +112,7 @@ def _confirm(session: Session, token: str) -> None:
     link = signed_links.consume(session, LinkKind(found.kind), token, at=at)
     if found.kind == LinkKind.CONFIRM:
         accounts.confirm_address(session, link.subject_id, at=at)
+        joining.join(session, link.subject_id, at=at)
         return
     account = accounts.of_subject(session, link.subject_id)
     wanted = accounts.pending_email(session, account) if account else None
@@ -121,6 +122,8 @@ def _confirm(session: Session, token: str) -> None:
     # confirmed counts for nothing.
     erasure.forget_unconfirmed(session, wanted, at=at)
     old = accounts.take_new_address(session, link.subject_id, at=at)
+    recipients.tell(session, link.subject_id, "rectification", at=at, by=old)
+    joining.join(session, link.subject_id, at=at)
     name = accounts.person(session, account).name
     letter = {"to": old, "name": name, "locale": account.locale}
     outbox.post(session, "mail.address_changed", letter, at=at, about=link.subject_id)

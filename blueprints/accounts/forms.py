@@ -13,26 +13,21 @@ from wtforms import (
     PasswordField,
     RadioField,
     SelectField,
-    StringField,
 )
 from wtforms.fields import SelectChoice
-from wtforms.validators import Optional, ValidationError
+from wtforms.validators import ValidationError
 
-from domain.identity import phones
-from domain.identity.accounts import Person
-from domain.identity.errors import InvalidPhone
 from domain.identity.passwords import PasswordProblem, problem
 from domain.locales import LOCALES
 from extensions import settings
 from forms import (
     ConsentForm,
     EmailMixin,
+    PersonForm,
     Required,
     SiteForm,
     email_field,
-    longest,
     own_password_field,
-    stripped,
 )
 
 UNDER_AGE = 0
@@ -42,58 +37,9 @@ def _whole_number(value: Any) -> int | None:
     return int(value) if value is not None and str(value).isdecimal() else None
 
 
-class DetailsMixin:
-    """Checks of the optional fields."""
+class DetailsForm(PersonForm):
+    """The same with the age, which an account takes."""
 
-    def validate_phone(self, field: Field) -> None:
-        """Refuse what is no telephone number; keep it as E.164."""
-        if field.data:
-            try:
-                phones.normalise(field.data)
-            except InvalidPhone:
-                raise ValidationError(
-                    _("This is not a phone number. Abroad it starts with + and the country")
-                ) from None
-
-    def validate_postal_code(self, field: Field) -> None:
-        """Letters, digits, spaces and hyphens are in postal codes everywhere."""
-        if field.data and not all(one.isalnum() or one in " -" for one in field.data):
-            raise ValidationError(_("This is not a postal code"))
-
-
-class DetailsForm(DetailsMixin, SiteForm):
-    """What a person can tell about themselves, and correct."""
-
-    name = StringField(
-        __("Name"),
-        [Required(__("Enter your name")), longest(200)],
-        filters=[stripped],
-        render_kw={"autocomplete": "name"},
-    )
-    phone = StringField(
-        __("Phone"),
-        [Optional(), longest(40)],
-        filters=[stripped],
-        render_kw={"autocomplete": "tel", "type": "tel", "inputmode": "tel"},
-    )
-    address = StringField(
-        __("Street address"),
-        [Optional(), longest(200)],
-        filters=[stripped],
-        render_kw={"autocomplete": "street-address"},
-    )
-    postal_code = StringField(
-        __("Postal code"),
-        [Optional(), longest(12)],
-        filters=[stripped],
-        render_kw={"autocomplete": "postal-code"},
-    )
-    city = StringField(
-        __("City"),
-        [Optional(), longest(100)],
-        filters=[stripped],
-        render_kw={"autocomplete": "address-level2"},
-    )
     age = RadioField(
         __("Your age"), coerce=_whole_number, validate_choice=False, invalid_value_message=""
     )
@@ -119,17 +65,6 @@ class DetailsForm(DetailsMixin, SiteForm):
                     age=settings().registration_age,
                 )
             )
-
-    def person(self, email: str) -> Person:
-        """What was filled in, with this address."""
-        return Person(
-            name=self.name.data,
-            email=email,
-            phone=phones.normalise(self.phone.data) if self.phone.data else None,
-            address=self.address.data or None,
-            postal_code=self.postal_code.data or None,
-            city=self.city.data or None,
-        )
 
 
 def check_password(field: Field, own: list[str | None]) -> None:
@@ -207,6 +142,14 @@ class ResetForm(SiteForm):
     def validate_password(self, field: Field) -> None:
         """Refuse an easy password."""
         check_password(field, [])
+
+
+class ArrivalForm(ResetForm):
+    """The first password of somebody who was brought here, and what an account takes."""
+
+    terms = BooleanField(
+        __("I accept the terms of use"), [Required(__("Accept the terms to open an account"))]
+    )
 
 
 class PasswordForm(SiteForm):

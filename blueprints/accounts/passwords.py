@@ -10,13 +10,16 @@ from sqlalchemy.orm import Session
 import extensions
 import link_session
 from blueprints.accounts import bp
-from blueprints.accounts.forms import AddressForm, PasswordForm, ResetForm
+from blueprints.accounts.forms import AddressForm, ArrivalForm, PasswordForm, ResetForm
+from domain.consent import notices
+from domain.dates import local_day
 from domain.delivery import outbox
 from domain.identity import accounts, limits, signed_links
 from domain.identity.errors import BadLink, ExpiredLink
 from domain.identity.limits import LimitKind
 from domain.identity.models import Account
 from domain.identity.signed_links import LinkKind
+from domain.rights import joining
 from domain.subjects import service as subjects
 from extensions import (
     client_ip,
@@ -61,12 +64,15 @@ def reset(token: str) -> ResponseReturnValue:
 @bp.route("/password/reset", methods=["GET", "POST"])
 @keeps_typed
 def reset_password() -> ResponseReturnValue:
-    """Set a new password by link, and end every session there was."""
-    form = ResetForm()
+    """Set a new password by link, and end every session there was. Who was brought here from
+    another company accepts the terms with it, and the account is theirs."""
     token = link_session.kept("reset")
     try:
         with reading() as session:
-            signed_links.look(session, LinkKind.RESET, token, at=now())
+            link = signed_links.look(session, LinkKind.RESET, token, at=now())
+            account = accounts.of_subject(session, link.subject_id)
+        arriving = account is not None and not account.terms_accepted
+        form = ArrivalForm() if arriving else ResetForm()
         if not form.validate_on_submit():
             page = link_session.page("accounts/reset.html", form=form)
             return page, 422 if form.errors else 200
@@ -75,7 +81,10 @@ def reset_password() -> ResponseReturnValue:
             link = signed_links.consume(session, LinkKind.RESET, token, at=now())
             account = accounts.of_subject(session, link.subject_id)
             if account is not None:
-                change(session, account, password_hash)
+                if arriving:
+                    _arrive(session, account, password_hash)
+                else:
+                    change(session, account, password_hash)
                 email = accounts.person(session, account).email
                 limits.forgive(session, LimitKind.SIGN_IN, address=email, ip=client_ip())
     except ExpiredLink:
@@ -111,6 +120,16 @@ def password() -> ResponseReturnValue:
                 return redirect(url_for("accounts.account"), code=303)
         form.current.errors = [_("This is not your password")]
     return render_template("accounts/password.html", form=form), 422 if form.errors else 200
+
+
+def _arrive(session: Session, account: Account, password_hash: str) -> None:
+    """The terms that are in force are accepted. The link itself has confirmed the address, so what
+    was written from it is the account's."""
+    at = now()
+    terms = notices.in_force(session, "terms", locale(), on=local_day(at))
+    accounts.accept(session, account, terms.effective_on.isoformat(), at=at)
+    accounts.change_password(session, account, password_hash)
+    joining.join(session, account.subject_id, at=at)
 
 
 def change(session: Session, account: Account, password_hash: str) -> None:

@@ -29,7 +29,7 @@ from domain.identity.errors import AddressTaken
 from domain.identity.limits import LimitKind
 from domain.identity.signed_links import LinkKind
 from domain.ledger.append import pad
-from domain.rights import erasure, settling
+from domain.rights import arriving, erasure, settling
 from domain.rights.settling import Matter
 from domain.subjects import service as subjects
 from extensions import (
@@ -98,7 +98,8 @@ def open_account(
     link that was mailed, or one that opens nothing.
 
     A known address takes the same work, undone at its end, so that the time tells nothing
-    (requirement 64); its owner gets a mail that says so. A registration that nobody confirmed
+    (requirement 64); its owner gets a mail that says so, or once more the one by which they come
+    here from another company. A registration that nobody confirmed
     counts for nothing and is replaced: whoever confirms gets their own choices. Each of them
     makes the log grow by as much, now and in a week.
     """
@@ -121,6 +122,9 @@ def open_account(
     nothing, entries = _open(session, stranger, form, password_hash, shown, at=at)
     undone.rollback()
     pad(session, len(entries), at=at)
+    if not known.terms_accepted:
+        arriving.invite(session, known, at=at)
+        return nothing
     owner = accounts.person(session, known)
     letter = {"to": owner.email, "name": owner.name, "locale": known.locale}
     outbox.post(session, "mail.already_registered", letter, at=at, about=known.subject_id)

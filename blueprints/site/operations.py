@@ -11,6 +11,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from blueprints.site.views import bp
 from domain.locales import LOCALES
+from domain.rights import portability
 from extensions import now, reading, settings
 
 SECURITY_TXT_LIFETIME = timedelta(days=180)
@@ -31,6 +32,14 @@ def readyz() -> ResponseReturnValue:
     except SQLAlchemyError:
         return _plain("database away\n"), 503
     return _plain("ready\n")
+
+
+@bp.get("/schemas/portability-1.json")
+def portability_schema() -> ResponseReturnValue:
+    """The JSON Schema of what a person takes along, for whoever reads such a file."""
+    response = Response(portability.schema_bytes(), mimetype="application/schema+json")
+    response.headers["Cache-Control"] = "public, max-age=86400"
+    return response
 
 
 @bp.get("/.well-known/security.txt")
