@@ -13,6 +13,7 @@ from bench import (
     check,
     crowd,
     resources,
+    retention,
     sequencing,
     verification,
 )
@@ -36,6 +37,10 @@ class Sizes:
         """People, and entries about them."""
         subjects = self.subjects or (self.entries or 500_000) // _EACH
         return subjects, self.entries or subjects * _EACH
+
+    def people(self) -> int:
+        """Customers of a site that retention runs on."""
+        return self.subjects or 2000
 
     def load(self, default: int) -> int:
         """Requests in a round."""
@@ -111,6 +116,11 @@ ITEMS: Mapping[str, Item] = {
         ),
         lambda sizes: resources.steps(min(sizes.log(_STORED), _STORED), sizes.rounds),
         lambda sizes: {"entries": min(sizes.log(_STORED), _STORED), "rounds": sizes.rounds},
+    ),
+    "retention": Item(
+        lambda backend, sizes, step: retention.measure(backend, people=sizes.people(), step=step),
+        lambda sizes: retention.steps(sizes.people()),
+        lambda sizes: {"people": sizes.people(), "due": sizes.people() // retention.ONE_IN},
     ),
     "answers": Item(
         _answers,

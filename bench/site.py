@@ -54,7 +54,7 @@ def serving(backend: str, *, durable: bool = False) -> Iterator[Site]:
 @contextmanager
 def databases(backend: str, directory: Path, *, durable: bool) -> Iterator[Urls]:
     """A fresh, migrated database, brought up for the block alone."""
-    run = cluster.new_run()
+    run = cluster.new_run(durable=True)
     try:
         template = _template(backend, run, durable=durable)
         urls = template.copy(directory)

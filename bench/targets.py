@@ -137,6 +137,24 @@ TARGETS = (
         least=1.7,
     ),
     Target(
+        Figure(
+            "retention",
+            "retention run: how much longer than usual the slowest sign-up beside it takes",
+            lambda it: it["waited"] * 1000,
+            "{:.0f} ms",
+        ),
+        most=250,
+        only="postgresql",
+    ),
+    Target(
+        Figure(
+            "retention",
+            "retention run: memory at the end against that at a tenth",
+            lambda it: it["growth"],
+        ),
+        most=1.1,
+    ),
+    Target(
         Figure("resources", "web process at rest", lambda it: median(it["web_rest"]), "{:.0f} MB"),
         below=130,
     ),
@@ -190,6 +208,26 @@ FIGURES = (
     Figure("verification", "offline verifier: memory", lambda it: it["receipts_peak"], "{:.0f} MB"),
     Figure(
         "audience", "subjects and entries", lambda it: it["subjects"] + it["entries"], "{:,.0f}"
+    ),
+    Figure(
+        "retention", "retention run: people, one in ten due", lambda it: it["people"], "{:,.0f}"
+    ),
+    Figure(
+        "retention",
+        "retention run: people erased a second",
+        lambda it: it["due"] / it["seconds"],
+        "{:.0f}",
+    ),
+    Figure(
+        "retention",
+        "slowest sign-up beside it",
+        lambda it: it["longest_beside"] * 1000,
+        "{:.0f} ms",
+    ),
+    Figure(
+        "retention",
+        "slowest sign-up beside it against the slowest alone",
+        lambda it: it["longest_beside"] / it["longest_alone"],
     ),
     Figure(
         "resources",

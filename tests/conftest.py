@@ -6,6 +6,7 @@ import os
 import socket
 from collections.abc import Callable, Iterator
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -63,6 +64,27 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: [part not in item.nodeid for part in longest])
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _addresses_compiled_once() -> Iterator[None]:
+    """Each test makes its own application; they need not all compile the same addresses, which
+    takes half the time that an application does. What comes of it depends on a rule's parts and
+    defaults alone."""
+    from werkzeug.routing import Rule
+
+    compiled: dict[object, Callable[..., tuple[str, str]]] = {}
+    compile_builder = Rule._compile_builder
+
+    def once(rule: Rule, append_unknown: bool = True) -> Callable[..., tuple[str, str]]:
+        key = (tuple(rule._trace), str(rule.defaults), append_unknown)
+        if key not in compiled:
+            compiled[key] = compile_builder(rule, append_unknown)
+        return compiled[key]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Rule, "_compile_builder", once)
+        yield
+
+
 @pytest.fixture(name="NOON")
 def noon() -> datetime:
     """The time it is in tests."""
@@ -118,15 +140,32 @@ def _templates(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[s
 
 
 @pytest.fixture
-def urls(backend: str, _templates: Callable[[str], Template], tmp_path: Path) -> Iterator[Urls]:
-    """The addresses of a fresh, migrated database."""
+def urls(
+    request: pytest.FixtureRequest,
+    backend: str,
+    _templates: Callable[[str], Template],
+    info: dict[str, object],
+    tmp_path: Path,
+) -> Iterator[Urls]:
+    """The addresses of a fresh, migrated database; where the site comes too, with its notices."""
     try:
         template = _templates(backend)
     except Absent as absent:
         do_without(absent)
-    fresh = template.copy(tmp_path)
+    fill = partial(_publish, info) if "app" in request.fixturenames else None
+    fresh = template.copy(tmp_path, fill=fill)
     yield fresh
     template.drop(fresh)
+
+
+def _publish(info: dict[str, object], url: str) -> None:
+    """Put the notices of `content/` in force, as `flask notices publish` does."""
+    from domain.consent import notices
+
+    database = Database(url, info=info)
+    with database.transaction() as session:
+        notices.publish(session, site_settings.ROOT / "content", at=NOON)
+    database.close()
 
 
 @pytest.fixture
@@ -151,9 +190,17 @@ def info(keys: Keyring, register: PurposeRegister, log: Log) -> dict[str, object
 
 
 @pytest.fixture
-def database(urls: Urls, info: dict[str, object]) -> Iterator[Database]:
+def accounting(urls: Urls, info: dict[str, object]) -> Iterator[Database]:
+    """The database, as the bookkeeper may use it."""
+    accounting = Database(urls.accounting, info=info, role="accounting")
+    yield accounting
+    accounting.close()
+
+
+@pytest.fixture
+def database(urls: Urls, info: dict[str, object], accounting: Database) -> Iterator[Database]:
     """The database, as the application may use it."""
-    database = Database(urls.application, info=info)
+    database = Database(urls.application, info={**info, "accounting": accounting})
     yield database
     database.close()
 
@@ -195,23 +242,29 @@ def settings(
         base_url=address,
         database_url=urls.application,
         owner_url=urls.owner,
+        accounting_url=urls.accounting,
         mail_url=f"folder:{instance / 'mail'}",
         mail_from="Lillemini <hei@lillemini.example>",
         keys=keys,
         log=log,
         instance=instance,
+        erasure_journal=instance / "erasure-journal",
         password_hashing="cheapest",
     )
 
 
 @pytest.fixture
-def app(settings: site_settings.Settings, database: Database) -> Iterator[Flask]:
+def app(
+    settings: site_settings.Settings, urls: Urls, database: Database, info: dict[str, object]
+) -> Iterator[Flask]:
     """The application, with the notices of `content/` published."""
     from app import create_app
     from domain.consent import notices
 
-    with database.transaction() as session:
-        notices.publish(session, settings.content, at=NOON)
+    with database.reading() as session:
+        published = notices.versions(session, "privacy")
+    if not published:  # a fixture that nobody could foresee (getfixturevalue)
+        _publish(info, urls.application)
     app = create_app(settings)
     # Each test makes its own application; they need not all compile the same templates.
     compiled = Path(os.environ[_RUN]) / "templates"

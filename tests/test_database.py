@@ -171,7 +171,7 @@ def test_sessions_carry_what_the_domain_asks_for(database: Database) -> None:
     """Services need only the session."""
     with database.transaction() as writer, database.reading() as reader:
         assert writer.info == reader.info == database.info
-        assert set(database.info) == {"keyring", "log", "purposes"}
+        assert set(database.info) == {"accounting", "keyring", "log", "purposes"}
 
 
 @pytest.mark.requirement(80)

@@ -43,7 +43,7 @@ FORMS = sorted({form for form in _forms() if form not in (SiteForm, ConsentForm)
 def test_forms_are_found() -> None:
     """A test over no forms would hold nothing."""
     names = {form.__name__ for form in FORMS}
-    assert names >= {"RegisterForm", "ProfileForm", "SignedInForm", "SignInForm", "NewAddressForm"}
+    assert names >= {"RegisterForm", "ProfileForm", "SignInForm", "ObjectionForm", "EnquiryForm"}
 
 
 @pytest.mark.requirement(1)

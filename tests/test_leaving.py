@@ -11,7 +11,7 @@ import pytest
 from flask import Flask
 from sqlalchemy import make_url, select, text
 
-from database import Base, Database
+from database import Database
 from domain.ledger import receipts
 from domain.ledger.log import Log
 from domain.subjects import service as subjects
@@ -20,6 +20,7 @@ from settings import Settings
 from tests.support.browser import Browser
 from tests.support.mails import Mails
 from tests.support.people import INGRID, ask, confirm, register, sign_in
+from tests.support.tables import readable
 
 # Where an entry's id may stand once nobody is tied to it: in the log itself.
 LOG_TABLES = {"ledger_entry", "ledger_leaf"}
@@ -90,7 +91,7 @@ def _places(database: Database, entry_id: str) -> set[str]:
 
 def _values(database: Database) -> Iterator[tuple[str, bytes]]:
     with database.reading() as session:
-        for table in Base.metadata.sorted_tables:
+        for table in readable():
             for row in session.execute(text(f"SELECT * FROM {table.name}")):
                 for value in row:
                     yield table.name, _bytes(value)

@@ -4,26 +4,19 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
-from datetime import datetime, timedelta
-from email.message import EmailMessage
-from pathlib import Path
-from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
 from bs4 import BeautifulSoup
-from flask import Flask
-from flask_babel import Babel
 from sqlalchemy import select
 
-import extensions
 import letters
 import settings as site_settings
 from database import Database
 from domain.consent.operator import Operator, load_operator
 from domain.consent.purposes import PurposeRegister
 from domain.delivery.errors import UnknownKind
+from domain.delivery.outbox import LAST_MAILS
 from domain.keys import Keyring
 from domain.ledger import receipts, standing
 from domain.ledger.append import append_anonymous
@@ -33,36 +26,19 @@ from domain.ledger.notes import SignerKey
 from domain.locales import LOCALES
 from tests.support import NOON, logs
 from tests.support.databases import SqliteTemplate
-
-BASE = "https://samtykke.example"
-WITH_LINK = ("confirm", "new_address", "reset", "access", "erasure")
-WITH_RECEIPTS = (
-    *("confirm", "choices", "access", "erasure"),
-    *("request_received", "access_done", "erasure_done"),
+from tests.support.office import (
+    BASE,
+    FOLLOWING,
+    KINDS,
+    OWN_TERMS,
+    WITH_LINK,
+    WITH_RECEIPTS,
+    Office,
+    application,
+    part,
 )
 
-
-@dataclass
-class Office:
-    """Writes letters with an application that has nothing but templates and languages."""
-
-    app: Flask
-    at: datetime
-    entries: list[str]
-
-    def write(self, name: str, locale: str = "en", /, **payload: Any) -> EmailMessage:
-        filled = {
-            "to": "kari@example.no",
-            "name": "Kari Nordmann",
-            "locale": locale,
-            "token": "t0ken.signed-Here",
-            "reference": "R7-4F2K",
-            "due_on": "2026-12-22",
-            "kind": "access",
-            "entries": self.entries if name in WITH_RECEIPTS else [],
-            **payload,
-        }
-        return letters.render(self.app, f"mail.{name}", filled, "<1@lillemini.example>", self.at)
+HELD = {"holding": "account", "until": "2027-05-01"}
 
 
 @pytest.fixture(scope="module")
@@ -96,32 +72,10 @@ def office(
     log: Log,
     ledger: Database,
 ) -> Office:
-    app = Flask("letters", root_path=str(site_settings.ROOT))
-    app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = request.param
-    Babel(app, default_locale="nb")
-    app.jinja_env.filters.update(day=extensions.day, clock=extensions.clock)
-    settings = site_settings.Settings(
-        environment="production",
-        base_url=BASE,
-        database_url="sqlite://",
-        owner_url="sqlite://",
-        mail_url="folder:/nowhere",
-        mail_from="Lillemini <hei@lillemini.example>",
-        keys=keys,
-        log=log,
-        instance=Path("/nowhere"),
-        link_lifetime=timedelta(minutes=45),
-    )
-    app.extensions.update(settings=settings, operator=operator, database=ledger)
+    app = application(operator, keys, log, ledger, trimmed=request.param)
     with ledger.reading() as session:
         entries = list(session.scalars(select(LedgerLeaf.entry_id)))[:2]
     return Office(app, NOON, entries)
-
-
-def part(mail: EmailMessage, kind: str) -> str:
-    body = mail.get_body((kind,))
-    assert body is not None
-    return str(body.get_content())
 
 
 def test_every_letter_has_its_three_templates() -> None:
@@ -207,8 +161,8 @@ def test_a_link_is_shown_whole_with_its_terms(office: Office, name: str) -> None
     mail = office.write(name)
     plain = part(mail, "plain")
     (link,) = [line for line in plain.splitlines() if "t0ken" in line]
-    path = {"reset": "/password/reset/", "access": "/requests/verify/"}.get(name)
-    path = {"erasure": "/requests/verify/"}.get(name, path) or "/confirm/"
+    path = {"reset": "/password/reset/"}.get(name, "/confirm/")
+    path = "/requests/verify/" if name in KINDS else path
     assert link == f"{BASE}{path}t0ken.signed-Here?lang=en"
     assert "works once, and for 45 minutes" in plain
     assert "nothing happens unless you press the button" in plain
@@ -218,7 +172,100 @@ def test_a_link_is_shown_whole_with_its_terms(office: Office, name: str) -> None
     assert link in shown
 
 
-@pytest.mark.parametrize("name", sorted(set(letters.LETTERS) - set(WITH_LINK)))
+@pytest.mark.requirement(67)
+@pytest.mark.parametrize("name", FOLLOWING)
+def test_a_link_to_follow_a_case_has_terms_of_its_own(office: Office, name: str) -> None:
+    """It shows and does nothing, and works for longer: no letter may say that it is used up."""
+    mail = office.write(name)
+    plain = part(mail, "plain")
+    assert f"\n{BASE}/requests/verify/t0ken.signed-Here?lang=en\n" in plain
+    assert "changes nothing. It works for 14 days" in plain
+    assert "works once" not in plain
+    assert "See the case" in part(mail, "html")
+
+
+@pytest.mark.requirement(54, 63)
+@pytest.mark.parametrize("locale", LOCALES)
+def test_a_refusal_says_why_and_where_to_complain(office: Office, locale: str) -> None:
+    """The law's reason and the operator's words as they were written; Datatilsynet; a court."""
+    written = "Vi har sett på det.\n<b>Ikke fet</b> & det er alt."
+    mail = office.write("request_refused", locale, reason="excessive", written=written)
+    plain, html = part(mail, "plain"), part(mail, "html")
+    assert written in plain
+    assert written in BeautifulSoup(html, "html.parser").get_text()
+    assert "<b>" not in html
+    for words in (plain, html):
+        assert "Datatilsynet (www.datatilsynet.no/" in words
+    if locale == "en":
+        assert "The request is excessive." in plain
+        assert "court" in plain
+
+
+def test_the_operator_reads_references_and_days(office: Office) -> None:
+    """What is due, what is overdue, and what waits for the person; nobody's name or address."""
+    cases = [
+        {"reference": "BBBB-2222", "kind": "enquiry", "due_on": "2026-11-20", "overdue": True},
+        {"reference": "CCCC-3333", "kind": "access", "due_on": "2026-11-25", "overdue": False},
+    ]
+    cases[1]["waits_for_person"] = True
+    plain = part(office.write("case_due", cases=cases), "plain")
+    assert "- BBBB-2222: A question, overdue since 20 November 2026\n" in plain
+    due = "- CCCC-3333: A request for access, due on 25 November 2026."
+    assert f"{due} The person has a step left to take\n" in plain
+    opened = part(office.write("case_opened", kind="objection", about_purpose="security"), "plain")
+    assert "An objection: Security" in opened
+    assert "flask requests show R7-4F2K --purpose answering" in opened
+
+
+@pytest.mark.requirement(62)
+def test_a_letter_that_warns_says_until_when_it_can_be_stopped(office: Office) -> None:
+    """And not that it may be ignored: doing nothing lets it happen."""
+    for kind in ("plain", "html"):
+        waiting = part(office.write("erasure_waiting"), kind)
+        assert "24 December 2026 at 13:00" in waiting
+        assert f"{BASE}/requests/verify/t0ken.signed-Here?lang=en" in waiting
+        assert "If you do nothing, it is deleted" in waiting
+        assert "ignore" not in waiting
+
+
+@pytest.mark.requirement(75)
+def test_the_last_letter_says_what_stays_and_until_when(office: Office) -> None:
+    """Under a hold, and in the books; and that it goes by itself."""
+    for kind in ("plain", "html"):
+        last = part(office.write("erasure_done", kept=[HELD], accounting="2031-12-31"), kind)
+        assert "Your account: name, addresses, phone, password and language: 1 May 2027" in last
+        assert "deleted by itself, and you need not ask again" in last
+        assert "until 31 December 2031" in last
+        assert "leads us to what stays" in last
+
+
+@pytest.mark.requirement(75)
+@pytest.mark.parametrize("name", ["erasure_done", "account_ended"])
+def test_the_last_letter_is_true_of_the_books(office: Office, name: str) -> None:
+    """Invoices have a name on them: with some, where nobody could look, and with none."""
+    for kind in ("plain", "html"):
+        some = part(office.write(name, accounting="2031-12-31", accounting_known=True), kind)
+        assert "with the name and the address of the buyer, stay until 31 December 2031" in some
+        unknown = part(office.write(name, accounting=None, accounting_known=False), kind)
+        assert "If you have bought something, its invoice stays, with the name" in unknown
+        none = part(office.write(name, accounting=None, accounting_known=True), kind)
+        assert "nvoice" not in none
+        for one in (some, unknown, none):
+            assert "What else stays does not say who you are: the entries" in one
+
+
+@pytest.mark.requirement(51)
+@pytest.mark.parametrize("name", ["account_ending", "account_ended"])
+def test_who_goes_is_told_when_why_and_what_is_held(office: Office, name: str) -> None:
+    """And of nothing that the site does not offer."""
+    for kind in ("plain", "html"):
+        held, free = part(office.write(name, kept=[HELD]), kind), part(office.write(name), kind)
+        assert "22 December 2026" in free
+        assert "tart a new" not in free
+        assert ("1 May 2027" in held, "2027" in free) == (True, False)
+
+
+@pytest.mark.parametrize("name", sorted({*letters.LETTERS} - {*WITH_LINK, *FOLLOWING, *OWN_TERMS}))
 def test_no_other_letter_holds_a_token(office: Office, name: str) -> None:
     """Even where the payload has one."""
     assert "t0ken" not in office.write(name).as_string()
@@ -237,7 +284,7 @@ def test_links_are_made_of_settings_only(office: Office) -> None:
 )
 def test_a_request_has_its_reference_and_its_day(office: Office, locale: str, day: str) -> None:
     """The day as the reader's language writes it."""
-    for name in ("access", "erasure"):
+    for name in (*KINDS, "request_received", "request_extended", "enquiry_received"):
         plain = part(office.write(name, locale), "plain")
         assert "R7-4F2K" in plain
         assert day in plain
@@ -288,7 +335,7 @@ def test_without_its_receipts_a_letter_says_where_they_are(
         waiting = [append_anonymous(session, "consent.expired", logs.EXPIRED, at=office.at)]
     mail = office.write(name, entries=waiting)
     assert list(mail.iter_attachments()) == []
-    number = "" if name == "erasure_done" else f"{BASE}/preferences/receipts/"
+    number = "" if f"mail.{name}" in LAST_MAILS else f"{BASE}/preferences/receipts/"
     for kind in ("plain", "html"):
         assert f"{number}{waiting[0]}" in part(mail, kind)
         assert "Newsletter by e-mail: expired" in part(mail, kind)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import timedelta
 
 import pytest
 from flask import Flask
@@ -12,11 +13,21 @@ from flask import Flask
 import logs
 from database import Database
 from domain.identity import accounts
+from domain.rights import upkeep
+from domain.rights.requests import RequestKind
 from extensions import now
 from tests.support.browser import Browser
 from tests.support.links import NEW_PASSWORD, WAYS
 from tests.support.mails import Mails
-from tests.support.people import EMAIL, INGRID, ask, become_customer, register, sign_in
+from tests.support.people import (
+    EMAIL,
+    INGRID,
+    ask,
+    ask_signed_in,
+    become_customer,
+    register,
+    sign_in,
+)
 from tests.test_headers import AWAY
 
 Visitors = Callable[..., Browser]
@@ -57,12 +68,39 @@ def test_nothing_of_a_person_is_logged_while_all_goes_well(
     page = ask(browser, mails, "erasure")
     browser.press(page, page.path)
     mails.deliver()
-    app.extensions["housekeeping"](now())
+    upkeep.everything(app.extensions["database"], at=now())
     written = spoken().casefold()
     assert "message_tried" in written
     assert [one for one in CANARIES if one in written] == []
     for link in links:
         assert link.rpartition("/")[2].partition("?")[0].casefold() not in written
+
+
+@pytest.mark.requirement(80)
+def test_nothing_of_a_person_is_logged_while_rights_are_used(
+    spoken: Callable[[], str], app: Flask, visitor: Visitors, mails: Mails
+) -> None:
+    """Each kind, by address and signed in, with words that tell something; an invoice; and who
+    wrote without an account."""
+    logs.configure()
+    browser = visitor(address=IP, locale="en")
+    become_customer(browser, mails)
+    words = {"words": "Noe hemmelig om Ingrid"}
+    filled = {"objection": {"about": "security", **words}, "enquiry": words}
+    for kind in RequestKind:
+        if kind is not RequestKind.ERASURE:
+            ask_signed_in(browser, kind, **filled.get(kind, {}))
+            asked = {"email": EMAIL, **filled.get(kind, {})}
+            visitor(address=IP).post(f"/requests/new?kind={kind}", asked)
+    stranger = {"email": "hemmelig@kunde.example", **words}
+    visitor(address=IP).post("/requests/new?kind=enquiry", stranger)
+    mails.deliver()
+    invoice = ("--number=1", "--date=2026-11-22", "--amount=100", "--vat=20", "--item=Hemmelig")
+    app.test_cli_runner().invoke(args=["accounting", "add", *invoice], input=f"{EMAIL}\n")
+    upkeep.everything(app.extensions["database"], at=now() + timedelta(days=400))
+    written = spoken().casefold()
+    assert written.count("message_tried") > len(RequestKind)
+    assert [one for one in CANARIES if one in written] == []
 
 
 @pytest.mark.requirement(80)

@@ -96,6 +96,9 @@ def test_production_never_makes_secrets(tmp_path: Path) -> None:
         ("KEY_ENCRYPTION_KEYS", f"1:{KEY},"),
         ("KEY_ENCRYPTION_KEYS", f"1:{KEY},1:{KEY}"),
         ("KEY_ENCRYPTION_KEYS", "1:AAAA"),
+        ("KEY_ENCRYPTION_KEYS", f"1:{KEY},2:{KEY}"),
+        ("KEY_ENCRYPTION_KEYS", f"1:{KEY},2:aws-kms:alias/vault"),
+        ("VAULT_KEY_FILE", "/srv/vault-keys"),
         ("LOG_KEYS", "PRIVATE+KEY+samtykke.example/consent+00000000+AAAA"),
         ("LOG_KEYS", f"{LOG_KEY.encode()} {LOG_KEY.encode()}"),
         ("LOG_KEYS", WITNESS.encode()),
@@ -154,14 +157,18 @@ def test_development_keeps_its_secrets_to_itself(tmp_path: Path) -> None:
     first = Settings.from_environment(development(instance))
     assert first.keys == Settings.from_environment(development(instance)).keys
     assert first.log == Settings.from_environment(development(instance)).log
-    assert sorted(path.name for path in instance.iterdir()) == ["log-keys", "secrets.toml"]
-    for name in ("log-keys", "secrets.toml"):
+    assert sorted(path.name for path in instance.iterdir()) == [
+        "log-keys",
+        "secrets.toml",
+        "vault-keys",
+    ]
+    for name in ("log-keys", "secrets.toml", "vault-keys"):
         assert stat.S_IMODE((instance / name).stat().st_mode) == 0o600
     assert stat.S_IMODE(instance.stat().st_mode) == 0o700
 
 
 @pytest.mark.requirement(82)
-@pytest.mark.parametrize("name", ["secrets.toml", "log-keys"])
+@pytest.mark.parametrize("name", ["secrets.toml", "log-keys", "vault-keys"])
 def test_secrets_that_others_can_read_are_refused(tmp_path: Path, name: str) -> None:
     """The message says which file and what to run."""
     Settings.from_environment(development(tmp_path))
@@ -183,6 +190,29 @@ def test_production_reads_a_file_of_secrets(tmp_path: Path) -> None:
     assert site.keys.signing_key == "t" * 43
 
 
+def test_production_reads_the_keys_of_the_vault_from_a_file(tmp_path: Path) -> None:
+    """It must be there, and private; a process that runs reads it again when it changes. Keys in
+    an existing file of secrets go on being used, and have no file to which one could be added."""
+    path = tmp_path / "keys"
+    unset = production(tmp_path, KEY_ENCRYPTION_KEYS="", VAULT_KEY_FILE=str(path))
+    with pytest.raises(SettingsError, match="VAULT_KEY_FILE"):
+        Settings.from_environment(unset)
+    path.write_text(f"3 key {KEY} 2026-11-23T00:00:00Z\n")
+    path.chmod(0o600)
+    site = Settings.from_environment(unset)
+    assert (site.keys.epochs, site.vault_key_file) == ({3: bytes(range(32))}, path)
+    assert KEY not in repr(site)
+    path.write_text("3 key\n")
+    with pytest.raises(SettingsError, match=r"VAULT_KEY_FILE: .*line 1"):
+        Settings.from_environment(unset)
+    old = tmp_path / "secrets.toml"
+    old.write_text("".join(f'{name.lower()} = "{value}"\n' for name, value in SECRETS.items()))
+    old.chmod(0o600)
+    site = Settings.from_environment(development(tmp_path))
+    assert (site.keys.epochs, site.vault_key_file) == ({1: bytes(range(32))}, None)
+    assert not (tmp_path / "vault-keys").exists()
+
+
 def test_the_quicker_of_two_first_runs_decides(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -198,7 +228,11 @@ def test_the_quicker_of_two_first_runs_decides(
     monkeypatch.setattr(os, "link", slow_link)
     loser = Settings.from_environment(development(tmp_path))
     assert [(loser.keys, loser.log)] == [(winner.keys, winner.log) for winner in winners]
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["log-keys", "secrets.toml"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        "log-keys",
+        "secrets.toml",
+        "vault-keys",
+    ]
 
 
 def test_simultaneous_first_runs_agree(tmp_path: Path) -> None:

@@ -16,7 +16,18 @@ OURS = {name.removesuffix(".py") for name in TOP}
 PRODUCT = tuple(sorted(set(TOP) - {"bench", "tests"}))
 
 # What stands under everything, and may be imported from anywhere in the domain.
-GROUND = ("database", "driver", "domain.keys", "domain.holding", "domain.dates", "domain.locales")
+GROUND = (
+    "database",
+    "driver",
+    "domain.keys",
+    "domain.kms",
+    "domain.epochs",
+    "domain.sealed",
+    "domain.apart",
+    "domain.holding",
+    "domain.dates",
+    "domain.locales",
+)
 # What each package of the domain knows beside itself and the ground.
 KNOWS: dict[str, tuple[str, ...]] = {
     "domain.ledger": (),
@@ -24,7 +35,7 @@ KNOWS: dict[str, tuple[str, ...]] = {
     "domain.subjects": ("domain.ledger",),
     "domain.consent": ("domain.subjects", "domain.ledger"),
     "domain.identity": ("domain.subjects", "domain.ledger", "domain.delivery"),
-    "domain.accounting": (),
+    "domain.accounting": ("domain.consent",),
     "domain.rights": ("domain",),
 }
 # What views and commands share: the modules that stand beside app.py. None of it knows a flow.
@@ -34,7 +45,7 @@ MAY: dict[str, tuple[str, ...]] = {
     "database": ("driver", "write_turn"),
     "driver": (),
     "write_turn": (),
-    "settings": ("domain.keys", "domain.ledger"),
+    "settings": ("domain.keys", "domain.epochs", "domain.ledger"),
     "domain": GROUND,
     "migrations": ("database", "domain", "settings", "migrations"),
     "commands": (*SHARED, "migrations", "commands"),

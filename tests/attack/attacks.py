@@ -125,7 +125,8 @@ def on_postgresql(table: str) -> list[str]:
 
 # A decision is hidden where its link goes and the person's counter goes back with it.
 _SUBJECTS = (
-    "SELECT id, wrapped_key, opened_at, confirmed_at, declared_age, 0 FROM subject WHERE true"
+    "(id, wrapped_key, opened_at, confirmed_at, declared_age, linked)"
+    " SELECT id, wrapped_key, opened_at, confirmed_at, declared_age, 0 FROM subject WHERE true"
 )
 HIDING = [
     "DELETE FROM entry_link",

@@ -13,17 +13,18 @@ import time_machine
 from flask import Flask
 from sqlalchemy import select
 
-from database import Base, Database
+from database import Database
 from domain.consent.permission import permitted
 from domain.ledger.entry import decode
 from domain.ledger.models import LedgerEntry
-from domain.rights import choosing
+from domain.rights import choosing, upkeep
 from domain.subjects.models import Subject
 from domain.subjects.recording import Known
 from extensions import now
 from tests.support.browser import Browser, Page
 from tests.support.mails import Mails
 from tests.support.people import INGRID, become_customer, confirm, register, sign_in
+from tests.support.tables import readable
 
 pytestmark = pytest.mark.usefixtures("clock")
 
@@ -257,7 +258,7 @@ def test_a_yes_that_has_run_out_is_no_yes(
     later = visitor()
     sign_in(later)
     assert ticked(later.get("/preferences")) == set() == permits(database)
-    app.extensions["housekeeping"](now())
+    upkeep.everything(app.extensions["database"], at=now())
     assert ticked(later.get("/preferences")) == set()
     choose(later, "marketing")
     assert states(database) == ["marketing: expired", "marketing: given", "marketing: renewed"]
@@ -341,7 +342,7 @@ def test_reading_stores_nothing(ingrid: Browser, database: Database) -> None:
         with database.reading() as session:
             return {
                 table.name: sorted(map(repr, session.execute(select(table))))
-                for table in Base.metadata.sorted_tables
+                for table in readable()
             }
 
     before = tables()

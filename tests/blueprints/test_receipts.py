@@ -268,7 +268,7 @@ def test_a_request_links_to_its_receipts_for_who_is_signed_in(
     ingrid: Browser, visitor: Callable[..., Browser], sequencer: Sequencer, log: Log
 ) -> None:
     """Each step of it; who came by a mailed link only has no receipts here."""
-    page = ingrid.post("/requests/new", {"kind": "access", "password": INGRID.password})
+    page = ingrid.post("/requests/new?kind=access", {"password": INGRID.password})
     sequencer.run_once()
     found = links(page)
     keys = [log.signers[0].verifier]
@@ -289,7 +289,7 @@ def test_the_copy_of_ones_data_carries_the_receipts(
 ) -> None:
     """Of every entry that has its place by then."""
     sequencer.run_once()
-    page = ingrid.post("/requests/new", {"kind": "access", "password": INGRID.password})
+    page = ingrid.post("/requests/new?kind=access", {"password": INGRID.password})
     download = ingrid.press(page, page.path)
     with zipfile.ZipFile(io.BytesIO(download.response.data)) as archive:
         names = [name for name in archive.namelist() if name.startswith("receipts/")]

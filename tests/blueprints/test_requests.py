@@ -15,7 +15,7 @@ import time_machine
 from flask import Flask
 from sqlalchemy import select
 
-from database import Base, Database
+from database import Database
 from domain.delivery.models import OutboxMessage
 from domain.identity.models import Account
 from domain.ledger.entry import decode
@@ -24,11 +24,14 @@ from domain.rights.models import DataSubjectRequest
 from tests.support.browser import Browser, Page
 from tests.support.mails import Mails, link_in, text
 from tests.support.people import EMAIL, INGRID, PASSWORD, ask, become_customer, register, sign_in
+from tests.support.tables import contents
 
 pytestmark = pytest.mark.usefixtures("clock")
 
 Visitor = Callable[..., Browser]
 STRANGER = "nobody@ukjent.example"
+# Every kind that a link shows to be one's own.
+KINDS = ["access", "portability", "rectification", "erasure", "restriction", "objection"]
 
 
 @pytest.fixture
@@ -40,15 +43,6 @@ def ingrid(visitor: Visitor, mails: Mails) -> Browser:
     return browser
 
 
-def everything(database: Database) -> dict[str, list[Any]]:
-    """Every row of every table."""
-    with database.reading() as session:
-        return {
-            table.name: sorted(map(repr, session.execute(select(table))))
-            for table in Base.metadata.sorted_tables
-        }
-
-
 def types(database: Database) -> list[str]:
     """What the ledger has entries of."""
     with database.reading() as session:
@@ -57,33 +51,46 @@ def types(database: Database) -> list[str]:
 
 def mailed(browser: Browser, mails: Mails, kind: str, email: str = EMAIL) -> str:
     """Ask by mail; the link that came."""
-    browser.post("/requests/new", {"kind": kind, "email": email})
+    more = {"about": "marketing"} if kind == "objection" else {}
+    browser.post(f"/requests/new?kind={kind}", {"email": email, **more})
     return link_in(mails.last(email))
 
 
 @pytest.mark.requirement(64)
-@pytest.mark.parametrize("kind", ["access", "erasure"])
 def test_known_and_unknown_get_the_same_answer(
-    ingrid: Browser, visitor: Visitor, kind: str
+    ingrid: Browser, visitor: Visitor, clock: time_machine.Traveller
 ) -> None:
-    """Status, body and headers, but for what is random in every answer."""
+    """Status, body and headers for every kind, but for what is random in every answer; following
+    a case too."""
+    words = {"objection": {"about": "security", "words": "?"}, "enquiry": {"words": "?"}}
+    asked = {f"/requests/new?kind={kind}": words.get(kind, {}) for kind in (*KINDS, "enquiry")}
+    for path, data in {**asked, "/requests/follow": {"reference": "BCDF-2345"}}.items():
+        clock.shift(timedelta(days=1))
+        known, unknown = (_answers(visitor, path, {**data, "email": one}) for one in ADDRESSES)
+        assert known == unknown, path
+
+
+ADDRESSES = (EMAIL, STRANGER)
+
+
+def _answers(visitor: Visitor, path: str, data: dict[str, str]) -> list[Any]:
+    """The answer to this form and the page that it leads to."""
     answers = []
-    for email in (EMAIL, STRANGER):
-        browser = visitor(address="192.0.2.1")
-        page = browser.get("/requests/new")
-        token = str(page.soup.select_one('[name="csrf_token"]')["value"])  # type: ignore[index]
-        sent = browser.send("/requests/new", {"kind": kind, "email": email, "csrf_token": token})
-        shown = browser.get("/requests/sent")
-        nonce = shown.soup.select_one("link[rel=stylesheet]")["nonce"]  # type: ignore[index]
-        headers = [
-            sorted((k, v.replace(str(nonce), "")) for k, v in one.headers if k != "Set-Cookie")
-            for one in (sent, shown)
-        ]
-        for one in headers:
-            one[:] = [pair for pair in one if pair[0] != "Content-Security-Policy"]
-        body = shown.html.replace(str(nonce), "")
-        answers.append((sent.status, sent.html, shown.status, body, headers))
-    assert answers[0] == answers[1]
+    browser = visitor(address=f"2001:db8::{len(path)}")
+    page = browser.get(path)
+    token = str(page.soup.select_one('[name="csrf_token"]')["value"])  # type: ignore[index]
+    sent = browser.send(path, {**data, "csrf_token": token})
+    assert sent.status == 303, sent.text
+    for shown in (sent, browser.get(sent.headers["Location"])):
+        sheet = shown.soup.select_one("link[rel=stylesheet]")
+        nonce = str(sheet["nonce"]) if sheet else "none"
+        headers = sorted(
+            (name, text)
+            for name, text in shown.headers
+            if name not in ("Set-Cookie", "Content-Security-Policy")
+        )
+        answers.append((shown.status, shown.html.replace(nonce, ""), headers))
+    return answers
 
 
 @pytest.mark.requirement(64)
@@ -96,19 +103,19 @@ def test_an_unknown_address_is_told_that_nothing_is_kept(client: Browser, mails:
 
 
 @pytest.mark.requirement(40, 66, 69)
-@pytest.mark.parametrize("kind", ["access", "erasure"])
+@pytest.mark.parametrize("kind", KINDS)
 def test_opening_a_link_changes_nothing_and_the_click_still_works(
     ingrid: Browser, visitor: Visitor, mails: Mails, database: Database, kind: str
 ) -> None:
     """Ten scanners with GET and HEAD, each in its own browser, then the person."""
     link = mailed(ingrid, mails, kind)
-    before = everything(database)
+    before = contents(database)
     for number in range(10):
         scanner = visitor(address=f"198.51.100.{number}")
         opened = scanner.get(link, method="HEAD" if number % 2 else "GET")
         assert opened.status == 200
         scanner.get("/requests/verify", method="HEAD")
-    assert everything(database) == before
+    assert contents(database) == before
     page = ingrid.press(ingrid.get(link), "/requests/verify")
     assert page.status == 200
     assert page.path.startswith("/requests/")
@@ -155,11 +162,11 @@ def test_a_spoilt_link_is_one_neutral_page(
 ) -> None:
     """It says nothing of what is wrong, changes nothing, and leaves the good links good."""
     links = {kind: mailed(ingrid, mails, kind) for kind in ("access", "erasure")}
-    before = everything(database)
+    before = contents(database)
     page = visitor().get(SPOILT[name](links))
     assert page.status == 404
     assert EMAIL not in page.html
-    assert everything(database) == before
+    assert contents(database) == before
     assert visitor().get(links["erasure"]).status == 200
 
 
@@ -253,10 +260,10 @@ def test_erasing_says_what_stays_and_ends_every_session(
     sign_in(elsewhere)
     page = ask(ingrid, mails, "erasure")
     (form,) = [one for one in page.forms() if one.select_one(".danger")]
-    assert [str(field["name"]) for field in form.select("[name]")] == ["csrf_token"]
-    assert len(page.soup.select('section[aria-labelledby="goes"] li')) == 7
+    assert {str(field["name"]) for field in form.select("[name]")} <= {"csrf_token", "action"}
+    assert len(page.soup.select('section[aria-labelledby="goes"] li')) >= 7
     stays = page.soup.select('section[aria-labelledby="stays"] li')
-    assert len(stays) == 4, "entries, the request, the address until the mail, the mail folder"
+    assert len(stays) >= 4, "entries, the request, the address until the mail, the mail folder"
     done = ingrid.press(page, page.path)
     assert done.status == 200
     assert elsewhere.get("/account").path.startswith("/login")
@@ -283,10 +290,10 @@ def test_who_is_signed_in_needs_the_password_and_no_link(
     before = len(mails.to(EMAIL))
     page = ingrid.get("/requests/new")
     assert not page.soup.select('input[name="email"]')
-    wrong = ingrid.post("/requests/new", {"kind": kind, "password": "not this one"})
+    wrong = ingrid.post(f"/requests/new?kind={kind}", {"password": "not this one"})
     assert wrong.status == 422
     assert "request.received" not in types(database)
-    right = ingrid.post("/requests/new", {"kind": kind, "password": PASSWORD})
+    right = ingrid.post(f"/requests/new?kind={kind}", {"password": PASSWORD})
     assert right.status == 200
     assert right.path.startswith("/requests/")
     assert len(mails.to(EMAIL)) == before + 1
@@ -351,7 +358,7 @@ def test_erasure_confirmed_at_once_happens_once(
     for browser in browsers:
         if browser is not browsers[0]:
             sign_in(browser)
-        pages.append(browser.post("/requests/new", {"kind": "erasure", "password": PASSWORD}))
+        pages.append(browser.post("/requests/new?kind=erasure", {"password": PASSWORD}))
     assert len({page.path for page in pages}) == 1
     found = _at_once(4, lambda n: browsers[n].press(pages[n], pages[n].path))
     assert [page.status for page in found] == [200] * 4
@@ -372,7 +379,7 @@ def test_asking_while_being_erased_ends_in_an_answer(
     with the person; no message is left over."""
     browser, other = visitor(), visitor()
     become_customer(browser, mails)
-    page = browser.post("/requests/new", {"kind": "erasure", "password": PASSWORD})
+    page = browser.post("/requests/new?kind=erasure", {"password": PASSWORD})
     other.post("/requests/new", {"kind": "access", "email": EMAIL.upper()})
     browser.press(page, page.path)
 

@@ -34,7 +34,7 @@ _REACHABLE = """
     for (const radio of document.querySelectorAll("input[type=radio]"))
         if (radio.checked || !(radio.name in first)) first[radio.name] = radio;
     return [...document.querySelectorAll("*")].flatMap((one, place) =>
-        one.matches("a[href], button, select, textarea, input:not([type=hidden]), iframe")
+        one.matches("a[href], button, select, textarea, summary, input:not([type=hidden]), iframe")
         && !one.disabled && (one.type !== "radio" || first[one.name] === one) ? [place] : []);
 }
 """

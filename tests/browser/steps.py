@@ -65,7 +65,7 @@ def open_mailed(page: Page, mails: Mails, address: str = EMAIL) -> None:
 
 
 def ask(page: Page, mails: Mails, kind: str) -> None:
-    """Ask for access or erasure while signed out, follow the link and press its button."""
+    """Ask for something while signed out, follow the link and press its button."""
     page.goto("/")
     follow(page, "/requests/new", within="footer")
     choose(page, "kind", kind)

@@ -14,7 +14,7 @@ from werkzeug.exceptions import HTTPException
 
 from tests.browser import looking
 from tests.browser.conftest import Newcomer
-from tests.browser.steps import choose, fill, send
+from tests.browser.steps import fill, send
 from tests.browser.tours import ENDPOINTS, PAGELESS, TOURS, Guide
 from tests.support.browser import Browser
 from tests.support.mails import Mails
@@ -146,8 +146,7 @@ def test_the_copy_can_be_read_by_everyone(
     page.goto("/login")
     fill(page, email=EMAIL, password=INGRID.password)
     send(page)
-    page.goto("/requests/new")
-    choose(page, "kind", "access")
+    page.goto("/requests/new?kind=access")
     fill(page, password=INGRID.password)
     send(page)
     with page.expect_download() as download:

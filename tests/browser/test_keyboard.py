@@ -110,7 +110,7 @@ def test_every_stop_is_reached_seen_and_left(
     for path in ("/", "/register", "/ledger/verify"):
         look_round(page, path)
     sign_in(page)
-    for path in ("/account", "/account/details", "/preferences"):
+    for path in ("/account", "/account/details", "/account/privacy", "/preferences"):
         look_round(page, path)
 
 
@@ -142,6 +142,7 @@ def test_the_summary_takes_the_focus_and_leads_to_the_fields(
         "/register": ("name", "email", "password", "age-0", "terms"),
         "/login": ("email", "password"),
         "/requests/new": ("kind-0", "email"),
+        "/requests/new?kind=objection": ("about-0", "email"),
         "/password/forgotten": ("email",),
         "/ledger/verify": ("receipt",),
     }.items():

@@ -46,7 +46,8 @@ def ask(kind: str) -> Callable[[Browser, Mails], object]:
             browser.post("/password/forgotten", {"email": EMAIL})
         else:
             browser.post("/logout", page=browser.get("/account"))
-            browser.post("/requests/new", {"kind": kind, "email": EMAIL})
+            more = {"about": "marketing"} if kind == "objection" else {}
+            browser.post(f"/requests/new?kind={kind}", {"email": EMAIL, **more})
 
     return asked
 
@@ -88,6 +89,21 @@ def copy(page: Page) -> None:
     assert download.value.suggested_filename.endswith(".zip")
 
 
+def correct(page: Page) -> None:
+    """A button, and she has her details before her."""
+    send(page)
+    fill(page, name="Ingrid Endresen")
+    send(page)
+    assert "/details" not in page.url
+
+
+def at_once(page: Page) -> None:
+    """A button, and it is done: there is no other."""
+    send(page)
+    assert "/requests/" in page.url
+    assert not page.locator("main .danger").count()
+
+
 def erase(page: Page) -> None:
     """Two buttons, and she is gone."""
     send(page)
@@ -102,8 +118,15 @@ LINKS = {
     "new_address": Mailed(ask("new_address"), confirm_new, to=NEW_EMAIL),
     "reset": Mailed(ask("reset"), reset),
     "access": Mailed(ask("access"), copy),
+    "portability": Mailed(ask("portability"), copy),
+    "rectification": Mailed(ask("rectification"), correct),
+    "restriction": Mailed(ask("restriction"), at_once),
+    "objection": Mailed(ask("objection"), at_once),
     "erasure": Mailed(ask("erasure"), erase),
 }
+
+
+ACCOUNT = ("confirm", "new_address", "reset")
 
 
 @pytest.mark.requirement(66, 69, 71)
@@ -131,7 +154,7 @@ def test_opening_a_link_changes_nothing(
 
     person = newcomer()
     person.goto(link)
-    assert kind not in {"access", "erasure"} or person.url.partition("?")[0].endswith("/verify")
+    assert kind in ACCOUNT or person.url.partition("?")[0].endswith("/verify")
     mailed.press(person)
 
 

@@ -75,3 +75,33 @@ def test_the_account_needs_no_scripts(
         follow(page, "/preferences", within="header")
         assert page.locator("html").get_attribute("lang") == code, "the choice is kept"
         follow(page, "/account", within="header")
+
+
+@pytest.mark.requirement(26, 53, 58, 60)
+def test_every_right_needs_no_scripts(
+    newcomer: Newcomer, visitor: Callable[..., Browser], mails: Mails
+) -> None:
+    """From the foot of any page: a question on two pages; and a restriction by link that is
+    lifted again."""
+    become_customer(visitor(), mails)
+    page = newcomer(javascript=False)
+    page.goto("/")
+    follow(page, "/requests/new", within="footer")
+    choose(page, "kind", "enquiry")
+    fill(page, email=INGRID.email)
+    send(page)
+    assert page.locator("[name=email]").input_value() == INGRID.email
+    fill(page, words="Kvifor?")
+    send(page)
+    assert page.url.endswith("/requests/sent?kind=enquiry")
+    open_mailed(page, mails)
+    send(page)
+    assert "Kvifor?" in page.locator("main").inner_text()
+    page.goto("/requests/new?kind=restriction")
+    fill(page, email=INGRID.email)
+    send(page)
+    open_mailed(page, mails)
+    send(page)
+    assert send(page) == 200, "lifted"
+    assert page.locator("[role=status] .success").count() == 1
+    assert not page.locator("main form").count()

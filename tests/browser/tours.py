@@ -15,6 +15,8 @@ from flask import Flask
 from time_machine import Traveller
 
 from database import Database
+from tests.browser import privacy_tour
+from tests.browser.privacy_tour import privacy
 from tests.browser.steps import (
     choose,
     fill,
@@ -33,6 +35,7 @@ if TYPE_CHECKING:
     from playwright.sync_api import Page
 
 LONG_AGO = "2018-05-07"
+ASKING = ("/requests/new", "/requests/new?kind=objection", "/requests/follow")
 
 
 @dataclass(frozen=True)
@@ -68,6 +71,8 @@ def anyone(guide: Guide) -> Iterator[str]:
         *("/notices/privacy", "/notices/privacy/versions", "/notices/terms"),
         f"/notices/privacy/versions/{LONG_AGO}",
         *("/register", "/register/sent", "/login", "/requests/new", "/requests/sent"),
+        *(f"/requests/new?kind={kind}" for kind in ("access", "objection", "enquiry")),
+        *("/requests/follow", "/requests/sent?kind=enquiry"),
         *("/password/forgotten", "/password/forgotten/sent"),
     )
 
@@ -75,7 +80,7 @@ def anyone(guide: Guide) -> Iterator[str]:
 def wrong(guide: Guide) -> Iterator[str]:
     """Every form that anyone can fill in, filled in wrongly."""
     page = guide.page
-    for path in ("/register", "/login", "/requests/new", "/password/forgotten"):
+    for path in ("/register", "/login", "/password/forgotten", *ASKING):
         page.goto(path)
         send(page)
         yield f"{path}, nothing filled in"
@@ -146,9 +151,28 @@ def choices(guide: Guide) -> Iterator[str]:
     page.locator("[name=presentation]").evaluate("field => { field.value = 'x' }")
     send(page)
     yield "/preferences, words that are not the current ones"
+    yield from asked(guide)
+    yield from guide.go("/account")
+
+
+def asked(guide: Guide) -> Iterator[str]:
+    """The requests of who is signed in."""
+    page = guide.page
     page.goto("/requests/new")
     send(page)
     yield "/requests/new, signed in, nothing filled in"
+    page.goto("/requests/new?kind=restriction")
+    yield "/requests/new, restriction, one button"
+    send(page)
+    yield "/requests/<reference>, restricted"
+    page.goto("/requests/new?kind=objection")
+    choose(page, "about", "support")
+    fill(page, words="Kvifor?\n\nDet vil eg vite.")
+    send(page)
+    yield "/requests/<reference>, an objection that is looked into"
+    page.goto(f"{page.url}/write")
+    send(page)
+    yield "/requests/<reference>/write, nothing written"
     for kind in ("erasure", "access"):
         page.goto(f"/requests/new?kind={kind}")
         fill(page, password=INGRID.password)
@@ -158,7 +182,6 @@ def choices(guide: Guide) -> Iterator[str]:
         page.locator("main form button").click()
     page.reload()
     yield "/requests/<reference>, the copy was taken"
-    yield from guide.go("/account")
 
 
 def ledger(guide: Guide) -> Iterator[str]:
@@ -201,9 +224,16 @@ def links(guide: Guide) -> Iterator[str]:
     yield "/password/reset, wrong"
     fill(page, password=NEW_PASSWORD)
     send(page)
-    for kind in ("access", "erasure"):
-        page.goto("/requests/new")
-        choose(page, "kind", kind)
+    yield from rights(guide)
+
+
+def rights(guide: Guide) -> Iterator[str]:
+    """The links of the requests, each to the end."""
+    page, mails = guide.page, guide.mails
+    for kind in ("access", "rectification", "restriction", "objection", "erasure"):
+        page.goto(f"/requests/new?kind={kind}")
+        if kind == "objection":
+            choose(page, "about", "marketing")
         fill(page, email=EMAIL)
         send(page)
         open_mailed(page, mails)
@@ -212,11 +242,15 @@ def links(guide: Guide) -> Iterator[str]:
             guide.clock.shift(timedelta(minutes=61))
             page.reload()
             yield "/requests/verify, expired"
-        else:
+            continue
+        send(page)
+        yield f"what follows the link, {kind}"
+        if kind == "rectification":
+            fill(page, name="", phone="1")
             send(page)
-            yield "/requests/<reference>, erasure"
-            send(page)
-            yield "/requests/<reference>, erased"
+            yield "/requests/<reference>/details, wrong"
+    send(page)
+    yield "/requests/<reference>, erased"
 
 
 def failures(guide: Guide) -> Iterator[str]:
@@ -255,7 +289,8 @@ def failures(guide: Guide) -> Iterator[str]:
 
 
 TOURS: Mapping[str, Tour] = {
-    tour.__name__: tour for tour in (anyone, wrong, account, choices, ledger, links, failures)
+    tour.__name__: tour
+    for tour in (anyone, wrong, account, choices, ledger, links, privacy, failures)
 }
 # The pages that the tours show, and what has no page of its own: files, redirects.
 ENDPOINTS: Mapping[str, frozenset[str]] = {
@@ -265,9 +300,10 @@ ENDPOINTS: Mapping[str, frozenset[str]] = {
             *("site.versions", "site.version", "development.mailbox"),
             *("accounts.register", "accounts.registered", "accounts.login", "requests.new"),
             *("requests.sent", "accounts.forgotten", "accounts.forgotten_sent"),
+            "requests.follow",
         }
     ),
-    "wrong": frozenset({"accounts.register", "accounts.login", "requests.new"}),
+    "wrong": frozenset({"accounts.register", "accounts.login", "requests.new", "requests.follow"}),
     "account": frozenset(
         {
             *("accounts.account", "accounts.details", "accounts.email", "accounts.password"),
@@ -278,20 +314,23 @@ ENDPOINTS: Mapping[str, frozenset[str]] = {
         {
             *("preferences.show", "preferences.history", "preferences.decision"),
             *("preferences.receipt", "requests.new", "requests.show", "accounts.account"),
+            "requests.write",
         }
     ),
     "ledger": frozenset({"ledger.explain", "ledger.verify"}),
     "links": frozenset(
         {
             *("accounts.confirm_address", "accounts.reset_password", "requests.verify_request"),
-            "requests.show",
+            *("requests.show", "requests.details"),
         }
     ),
+    "privacy": privacy_tour.ENDPOINTS,
     "failures": frozenset(),
 }
 PAGELESS = frozenset(
     {
         *("static", "site.healthz", "site.readyz", "site.security_txt", "site.change_password"),
+        "site.portability_schema",
         *("accounts.confirm", "accounts.reset", "requests.verify"),
         *("ledger.checkpoint", "ledger.key", "ledger.tile", "development.attachment"),
         *("preferences.receipt_file", "preferences.receipt_entry", "preferences.receipt_record"),

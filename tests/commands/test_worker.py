@@ -62,8 +62,9 @@ def away() -> OperationalError:
     return OperationalError("SELECT kari@example.no", {}, Exception("gone"))
 
 
-def nothing(at: datetime) -> None:
+def nothing(at: datetime) -> bool:
     """Housekeeping that has nothing to do."""
+    return False
 
 
 @pytest.mark.requirement(80)
@@ -76,19 +77,44 @@ def test_the_worker_waits_for_a_database_that_is_away() -> None:
     assert "kari" not in repr(logged)
 
 
-def test_it_keeps_house_at_once_and_then_each_hour(NOON: datetime) -> None:
-    """However often it looks for messages."""
-    turns, kept = Turns(None, None, None, None), list[datetime]()
-    times = iter(NOON + timedelta(minutes=minutes) for minutes in (0, 59, 60, 60, 61))
-    worker.run(turns, kept.append, turns.stop, lambda: next(times))
-    assert kept == [NOON, NOON + timedelta(hours=1)]
+def test_it_delivers_between_two_pieces_of_housekeeping(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However much of it there is: no mail waits behind a long round, and no piece for a pause."""
+    monkeypatch.setattr(worker, "POLL_SECONDS", 60.0)
+    turns, done = Turns(None, None, None), list[str]()
+
+    class Delivering(Turns):
+        def run_once(self, stopping: Callable[[], bool] = lambda: False) -> int:
+            done.append("mails")
+            return turns.run_once(stopping)
+
+    def piece(at: datetime) -> bool:
+        done.append("piece")
+        return True
+
+    worker.run(Delivering(), piece, turns.stop)
+    assert done == ["mails", "piece"] * 3
+
+
+def test_nothing_is_delivered_before_what_comes_first() -> None:
+    """Who came back from a backup is erased again; a database that is away is waited for."""
+    turns, tried = Turns(None), list[str]()
+
+    def first() -> None:
+        tried.append("first")
+        if len(tried) == 1:
+            raise away()
+
+    with capture_logs() as logged:
+        worker.run(turns, nothing, turns.stop, first=first)
+    assert tried == ["first"] * 2
+    assert [line["event"] for line in logged] == ["worker_waits"]
 
 
 def test_housekeeping_that_fails_keeps_no_mail_from_leaving() -> None:
     """It is logged by its class and tried in the next hour."""
     turns = Turns(None, None)
 
-    def fail(at: datetime) -> None:
+    def fail(at: datetime) -> bool:
         raise ValueError("kari@example.no")
 
     with capture_logs() as logged:
@@ -180,12 +206,13 @@ def test_the_command_delivers_until_it_is_told_to_stop(
     with database.transaction() as session:
         outbox.post(session, "mail.password_changed", MAIL, at=NOON - timedelta(days=365))
 
-    def stop_once_published(at: datetime) -> None:
+    def stop_once_published(at: datetime) -> bool:
         """The sequencer has a thread of its own, and may not have had its turn yet."""
         until = time.monotonic() + 20
         while not published(database) and time.monotonic() < until:
             time.sleep(0.01)
         signal.raise_signal(number)
+        return False
 
     app.extensions["housekeeping"] = stop_once_published
     result = worked(app)

@@ -3,26 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import timedelta
+from datetime import date, timedelta
 from functools import partial
 from uuid import UUID
 
 from sqlalchemy import Table, select
 from sqlalchemy.orm import Session
 
-from database import Base
+from database import Database
+from domain.accounting import records
+from domain.accounting.invoices import Invoice
 from domain.delivery import outbox
 from domain.delivery.models import OutboxMessage
-from domain.identity import accounts, limits, signed_links
+from domain.identity import accounts, limits, signed_links, subscriptions, vault
 from domain.identity.accounts import Person
 from domain.identity.limits import LimitKind
+from domain.identity.models import Correspondent
 from domain.identity.signed_links import LinkKind
-from domain.rights import requests
-from domain.rights.models import DataSubjectRequest
+from domain.keys import keyring
+from domain.rights import archives, brought, cases, holds, recipients, requests
+from domain.rights.models import DataSubjectRequest, ExportPart
 from domain.rights.requests import RequestKind
 from tests.domain.consenting import decide, publish
 from tests.domain.identity_people import opened
 from tests.support import NOON
+from tests.support.tables import readable
 
 RAGNHILD = Person(
     name="Ragnhild Kanarifugl",
@@ -34,10 +39,24 @@ RAGNHILD = Person(
 )
 NEW_ADDRESS = "ragnhild.ny@kanari.example"
 IP = "192.0.2.93"
-CANARIES = (
-    *("Ragnhild", "Kanarifugl", "kanari.example", "+4793939393", "Fuglevegen", "PQ-7093"),
-    *("Kanaridal", IP),
-)
+# What is in each column that is sealed, as a search would look for it.
+WORDS = {
+    ("account", "name"): "Kanarifugl",
+    ("account", "email"): RAGNHILD.email,
+    ("account", "pending_email"): NEW_ADDRESS,
+    ("account", "phone"): "+4793939393",
+    ("account", "address"): "Fuglevegen 93",
+    ("account", "postal_code"): "PQ-7093",
+    ("account", "city"): "Kanaridal",
+    ("correspondent", "email"): "ragnhild.gammel@kanari.example",
+    ("request_text", "words"): "Kanarisang",
+    ("legal_hold", "reason"): "Kanarikrav",
+    ("imported_document", "document"): "Kanarifrø",
+    ("export_part", "sealed"): "Kanarikopi",
+    ("accounting_record", "buyer"): "Kanaribur 5",
+    ("outbox_message", "payload"): RAGNHILD.email,
+}
+CANARIES = (*WORDS.values(), "Ragnhild", "kanari.example", "Fuglevegen", IP)
 HOUR = timedelta(hours=1)
 
 
@@ -58,12 +77,62 @@ def plant(session: Session) -> tuple[UUID, DataSubjectRequest]:
     issue(LinkKind.ACCESS, who, request_id=access.id)
     token = issue(LinkKind.RESET, who)
     signed_links.consume(session, LinkKind.RESET, token, at=NOON)
-    _messages(session, who)
+    plant_messages(session, who)
+    plant_rights(session, who, access)
     session.flush()
     return who, erasure
 
 
-def _messages(session: Session, who: UUID) -> None:
+def charge(accounting: Database, who: UUID) -> None:
+    """An invoice of hers in the books, which the application's session cannot reach: what it
+    writes must be committed before, on SQLite."""
+    invoice = Invoice(
+        number="2025-93",
+        day=date(2025, 3, 9),
+        currency="NOK",
+        amount=93_093,
+        vat=18_619,
+        item="Abonnement",
+        buyer_name=RAGNHILD.name,
+        buyer_address=WORDS["accounting_record", "buyer"],
+    )
+    with accounting.transaction() as session:
+        records.add(session, who, invoice, at=NOON)
+
+
+def plant_rights(session: Session, who: UUID, request: DataSubjectRequest) -> None:
+    """What the rights leave: words of a case, a copy, a hold that ended, whom we told, what she
+    brought, a subscription, and that she once wrote to us from an address of no account."""
+    said = {column: word for (_, column), word in WORDS.items()}
+    cases.write(session, request, "person", f"Hvor er min {said['words']}?", at=NOON)
+    recipients.tell(session, who, "rectification", at=NOON)
+    brought.keep(session, who, {"words": said["document"]}, at=NOON)
+    subscriptions.start(session, who, on=date(2025, 3, 9), at=NOON)
+    subscriptions.end(session, who, on=date(2026, 9, 3), at=NOON)
+    hold = holds.place(
+        session, who, "legal_claim", said["reason"], ["account"], date(2027, 1, 1), at=NOON
+    )
+    holds.release(session, hold, at=NOON)
+    key = vault.key_of(session, who)
+    email = WORDS["correspondent", "email"]
+    sealed = vault.seal_field(key, who, "email", email, table="correspondent")
+    assert sealed
+    lookup = keyring(session).lookup("correspondent.email", email)
+    session.add(
+        Correspondent(
+            subject_id=who, email_lookup=lookup, email=sealed, locale="nb", opened_at=NOON
+        )
+    )
+    copy = archives.new(session, request.id, who, "nb", at=NOON)
+    copy.state, copy.done, copy.total, copy.size = "ready", 93, 93, 1
+    copy.expires_at = NOON + timedelta(days=1)
+    part = vault.seal_bytes(
+        key, "export_part", copy.id, "sealed:0", WORDS["export_part", "sealed"].encode()
+    )
+    session.add(ExportPart(archive_id=copy.id, number=0, sealed=part))
+
+
+def plant_messages(session: Session, who: UUID) -> None:
     """About the person, and with nothing but their address in them: queued and given up."""
     letter = {"to": RAGNHILD.email, "name": RAGNHILD.name, "locale": "nb"}
     outbox.post(session, "mail.password_changed", letter, at=NOON, about=who)
@@ -83,7 +152,7 @@ def _messages(session: Session, who: UUID) -> None:
 
 def cells(session: Session) -> Iterator[tuple[Table, str, str]]:
     """Every value in every column of every table, as text, whatever it is stored as."""
-    for table in Base.metadata.sorted_tables:
+    for table in readable():
         for row in session.execute(select(table)).mappings():
             for column, value in row.items():
                 yield table, str(column), spelled(value)

@@ -4,93 +4,37 @@ from __future__ import annotations
 
 import io
 import json
+import re
 import zipfile
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from flask import Flask, render_template
 from sqlalchemy.orm import Session
 
-from database import Base
+import copies
+from database import Base, Database
 from domain.consent.purposes import PurposeRegister
+from domain.dates import timestamp
+from domain.identity import accounts
 from domain.locales import LOCALES
-from domain.rights import access
+from domain.rights import access, retention
 from domain.rights.inventory import INVENTORY
-from tests.domain.leaving import NEW_ADDRESS, RAGNHILD, plant
+from domain.subjects import service as subjects
+from tests.domain.columns import COLUMNS
+from tests.domain.leaving import NEW_ADDRESS, RAGNHILD, charge, plant
 from tests.support import NOON
-
-# Where each column about a person stands in the copy (holding, key), or why it does not.
-KEYS = "internal: a key or keyed hash that opens or finds rows, and says nothing"
-ROW = "internal: a random id of the row"
-LINK = "who it is about: the person who asks"
-SCHEDULE = "internal: when and how often delivery was tried"
-COLUMNS: dict[str, dict[str, tuple[str, str] | str]] = {
-    "account": {
-        **{
-            name: ("account", name)
-            for name in (
-                *("id", "email", "pending_email", "name", "phone", "address", "postal_code"),
-                *("city", "locale", "terms_accepted", "stamp", "opened_at"),
-            )
-        },
-        "subject_id": LINK,
-        "email_lookup": KEYS,
-        "password_hash": "as the fact that there is one: the hash would help only who guesses",
-    },
-    "subject": {
-        "id": LINK,
-        "wrapped_key": KEYS,
-        "opened_at": "the same moment as the account's",
-        "confirmed_at": ("account", "confirmed_at"),
-        "declared_age": ("account", "declared_age"),
-        "linked": "the number of entries, which are all there",
-    },
-    "entry_link": {"entry_id": ("entries", "entry"), "subject_id": LINK, "ordinal": "their order"},
-    "current_decision": {
-        "subject_id": LINK,
-        "purpose_id": ("decisions", "purpose"),
-        "state": ("decisions", "decision"),
-        "entry_id": ("decisions", "entry"),
-        "at": ("decisions", "at"),
-        "purpose_version": ("decisions", "purpose_version"),
-        "presentation": ("decisions", "shown"),
-        "expires_at": ("decisions", "expires_at"),
-    },
-    "data_subject_request": {
-        **{
-            name: ("requests", name)
-            for name in (
-                *("reference", "kind", "state", "received_at", "due_on", "verified_at"),
-                "closed_at",
-            )
-        },
-        "id": ROW,
-        "subject_id": LINK,
-    },
-    "signed_link": {
-        **{name: ("links", name) for name in ("kind", "issued_at", "expires_at", "used_at")},
-        "id": ROW,
-        "token_hash": KEYS,
-        "subject_id": LINK,
-        "request_id": ROW,
-        "stamp": "the account's, when it was issued",
-    },
-    "attempt": {"id": ROW, "kind": ("attempts", "kind"), "key": KEYS, "at": ("attempts", "at")},
-    "outbox_message": {
-        **{name: ("messages", name) for name in ("kind", "state", "created_at")},
-        "payload": ("messages", "to"),
-        "about": LINK,
-        **dict.fromkeys(("id", "message_id"), ROW),
-        **dict.fromkeys(("due_at", "attempts", "leased_until", "failure", "closed_at"), SCHEDULE),
-    },
-}
 
 
 @pytest.fixture
-def document(session: Session) -> dict[str, Any]:
+def document(database: Database, accounting: Database) -> dict[str, Any]:
     """The copy of a person of whom there is something in every table, through JSON."""
-    who, request = plant(session)
-    made = access.collect(session, who, request, "en", at=NOON)
+    with database.transaction() as session:
+        who, request = plant(session)
+    charge(accounting, who)
+    with database.reading() as session:
+        made = access.collect(session, who, request, "en", at=NOON)
     copy: dict[str, Any] = json.loads(json.dumps(made))
     return copy
 
@@ -161,7 +105,10 @@ def test_the_copy_says_what_for_to_whom_and_how_long(
     assert document["reference"] == request.reference
     assert document["controller"]["contact"] == register.operator.email
     assert "datatilsynet.no" in document["complaints_to"]["url"]
-    assert (document["source"], document["automated_decisions"]) == ("you", False)
+    assert document["automated_decisions"] is False
+    # Nobody enters them here, so the copy does not say that there were none.
+    assert document["disclosures"]["recorded"] is False
+    assert document["disclosures"]["ask"] == document["controller"]["contact"]
     for purpose, said in zip(register, document["purposes"], strict=True):
         text = purpose.text[locale]
         assert (said["lawful_basis"], said["retention"]) == (text.basis, text.retention)
@@ -170,6 +117,28 @@ def test_the_copy_says_what_for_to_whom_and_how_long(
         processor.id for processor in register.processors
     }
     assert all("transfer" in one for one in document["recipients"])
+    names = {processor.name for processor in register.processors}
+    kept = {one.holding: one for one in retention.dates(session, who, at=NOON)}
+    for holding, said in zip(INVENTORY, document["holdings"], strict=True):
+        because = [(one["name"], one["basis"]) for one in said["purposes"]]
+        texts = [register.purposes[id].text[locale] for id in holding.purposes]
+        assert because == [(text.name, text.basis) for text in texts]
+        assert (said["source"], set(said["recipients"])) == (holding.source, names)
+        if (dated := kept.get(holding.name)) is not None:
+            until = dated.until.isoformat() if dated.until else None
+            assert said["retention"] == [{"rule": dated.rule, "until": until}]
+
+
+@pytest.mark.requirement(56, 61)
+def test_the_copy_says_who_is_restricted_and_who_is_about_to_go(session: Session) -> None:
+    """Since when, beside what is kept."""
+    who, request = plant(session)
+    before = access.collect(session, who, request, "nb", at=NOON)
+    assert (before["restricted_since"], before["erasure_begun"]) == (None, None)
+    subjects.restrict(session, who, at=NOON)
+    subjects.freeze(session, who, at=NOON)
+    after = access.collect(session, who, request, "nb", at=NOON)
+    assert after["restricted_since"] == after["erasure_begun"] == timestamp(NOON)
 
 
 def test_a_copy_has_nothing_of_anybody_else(session: Session) -> None:
@@ -194,8 +163,36 @@ def test_the_archive_opens_and_the_page_reads(app: Flask, document: dict[str, An
         html = archive.read("index.html").decode()
     for word in vars(RAGNHILD).values():
         assert word in html
+    assert "given your data to nobody" not in html
+    assert "This site does not record that. Ask us" in html
     assert "\\u" not in html
     assert "{" not in html.split("</style>")[1]
     (shown,) = {one["shown"]["heading"] for one in records(document)["decisions"]}
     assert shown in html
     assert "<script" not in html
+    assert not re.findall(r'<th scope="row">([a-z]+_[a-z_]+|[a-z]+)</th>', html), "a bare name"
+
+
+@pytest.mark.requirement(56)
+@pytest.mark.parametrize("locale", LOCALES)
+def test_a_large_copy_has_the_same_page_and_the_same_file(
+    app: Flask, database: Database, locale: str
+) -> None:
+    """Made in pieces, by the worker, without a request: as if it had been made at once. What a
+    person wrote is text in it, whatever they wrote."""
+    with database.transaction() as session:
+        who, request = plant(session)
+        account = accounts.of_subject(session, who)
+        assert account is not None
+        accounts.update(session, account, replace(RAGNHILD, name="<script>1</script>"), at=NOON)
+    with database.reading() as session:
+        whole = access.collect(session, who, request, locale, at=NOON)
+        pieces = access.describe(session, who, request, locale, at=NOON)
+        streamed = "".join(copies.page(app, pieces))
+        written = json.loads("".join(access.written(pieces)))
+    with app.test_request_context(f"/?lang={locale}"):
+        assert streamed == render_template("requests/export.html", document=whole, receipts=True)
+    assert written == json.loads(json.dumps(whole))
+    assert whole["holdings"][0]["purposes"][0]["name"] in streamed
+    assert "&lt;script&gt;1" in streamed
+    assert "<script" not in streamed

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from typing import Any
+from uuid import UUID
 
 import pytest
 from sqlalchemy import func, select
@@ -10,11 +12,12 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from commands.ledger import CHECKS
-from database import Base
 from domain.delivery import outbox
 from domain.delivery.models import OutboxMessage
 from domain.identity import accounts
-from domain.keys import keyring
+from domain.identity.accounts import Person
+from domain.identity.limits import LimitKind
+from domain.keys import Keyring, keyring
 from domain.ledger.entry import decode
 from domain.ledger.invariants import first_violation
 from domain.ledger.models import LedgerEntry
@@ -28,13 +31,14 @@ from tests.domain.consenting import decide, publish, somebody
 from tests.domain.identity_people import KARI, opened
 from tests.domain.leaving import CANARIES, RAGNHILD, cells, plant
 from tests.support import NOON
+from tests.support.tables import readable
 
 
 def counted(session: Session) -> dict[str, int]:
     """How many rows each table has."""
     return {
         table.name: session.scalar(select(func.count()).select_from(table)) or 0
-        for table in Base.metadata.sorted_tables
+        for table in readable()
     }
 
 
@@ -67,13 +71,17 @@ def test_no_column_of_any_table_leads_to_the_person_any_more(session: Session) -
     ]
     assert found == []
     after = counted(session)
-    # fulfilled, executed; the last mail and a stranger's; tries by nothing but the IP.
+    # fulfilled, another cancelled, executed; the last mail and a stranger's; that the recipient
+    # was told; tries by nothing but the IP.
     assert {name: rows for name, rows in after.items() if rows != before[name]} == {
-        "ledger_entry": before["ledger_entry"] + 2,
-        "ledger_pending": before["ledger_pending"] + 2,
+        "ledger_entry": before["ledger_entry"] + 3,
+        "ledger_pending": before["ledger_pending"] + 3,
         **dict.fromkeys(("account", "current_decision", "entry_link", "signed_link"), 0),
         "subject": 0,
-        "attempt": 2,
+        "attempt": len(LimitKind),
+        "recipient_notice": before["recipient_notice"] + 1,
+        **dict.fromkeys(("export_archive", "export_part", "request_text", "legal_hold"), 0),
+        **dict.fromkeys(("correspondent", "imported_document", "subscription"), 0),
         "outbox_message": 2,
     }
     assert after["data_subject_request"] == 2
@@ -95,11 +103,9 @@ def test_the_entries_stay_byte_for_byte(session: Session) -> None:
     assert {one: everything[one] for one in before} == before
     new = [decode(raw) for one, raw in everything.items() if one not in before]
     said = {entry.type: entry.data for entry in new if entry.type != "notice.published"}
-    assert set(said) == {"request.fulfilled", "erasure.executed"}
-    assert said["erasure.executed"] == {
-        "cause": "request",
-        "holdings": [holding.name for holding in INVENTORY],
-    }
+    assert set(said) == {"request.fulfilled", "request.cancelled", "erasure.executed"}
+    erased = [holding.name for holding in INVENTORY if holding.name != "accounting"]
+    assert said["erasure.executed"] == {"cause": "request", "holdings": erased}
 
 
 @pytest.mark.requirement(73, 75)
@@ -117,6 +123,9 @@ def test_a_last_mail_goes_to_the_address_and_is_about_nobody(session: Session) -
         "to": RAGNHILD.email,
         "name": None,
         "locale": "nb",
+        "kept": [],
+        "accounting": None,
+        "accounting_known": True,
         "reference": request.reference,
         "entries": [*told, *payload["entries"][-2:]],
     }
@@ -125,16 +134,21 @@ def test_a_last_mail_goes_to_the_address_and_is_about_nobody(session: Session) -
 
 
 def test_requests_stay_about_nobody(session: Session) -> None:
-    """Reference, kind and dates; what was still open is closed."""
+    """Reference, kind and dates; what was still open is cancelled, and the ledger says so while it
+    can tell whose it was."""
     who, request = plant(session)
     mine = requests.of_subject(session, who)
     erasure.fulfil(session, request, at=NOON)
     session.expire_all()
-    assert len(mine) == 2
-    for one in mine:
-        assert (one.subject_id, one.state, one.closed_at) == (None, "fulfilled", NOON)
-        assert one.reference
-        assert one.due_on
+    closed = {one.kind: (one.subject_id, one.state, one.closed_at) for one in mine}
+    assert closed == {
+        "erasure": (None, "fulfilled", NOON),
+        "access": (None, "cancelled", NOON),
+    }
+    (access,) = [one for one in mine if one.kind == "access"]
+    said = [decode(raw) for raw in session.scalars(select(LedgerEntry.bytes))]
+    (cancelled,) = [one.data for one in said if one.type == "request.cancelled"]
+    assert cancelled == {"kind": "access", "reference": access.reference}
 
 
 @pytest.mark.requirement(68)
@@ -191,3 +205,27 @@ def test_a_row_that_still_points_at_the_person_stops_it(session: Session) -> Non
     who, _ = plant(session)
     with pytest.raises(IntegrityError):
         subjects.forget(session, who)
+
+
+def test_messages_about_nobody_are_opened_once_for_all_who_go(
+    session: Session, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However many people a transaction erases, and however many messages wait. Those to any of
+    them go, in whatever spelling; others' stay."""
+    publish(session)
+    people = [opened(session, Person(f"Nr {n}", f"n{n}@firma.example")).subject_id for n in (1, 2)]
+    for email in ("N1@FIRMA.example", "n2@firma.example", "n3@firma.example"):
+        outbox.post(session, "intake.reset", {"email": email, "locale": "nb"}, at=NOON)
+    looked_into: list[UUID] = []
+    real = outbox.opened
+
+    def opening(keys: Keyring, message: UUID, sealed: bytes) -> dict[str, Any]:
+        looked_into.append(message)
+        return real(keys, message, sealed)
+
+    monkeypatch.setattr(outbox, "opened", opening)
+    for who in people:
+        erasure.forget(session, who, "retention", at=NOON)
+    assert len(looked_into) == 3
+    (left,) = outbox.messages(session)
+    assert real(keyring(session), left.id, left.payload or b"")["email"] == "n3@firma.example"

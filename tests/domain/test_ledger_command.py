@@ -1,4 +1,4 @@
-"""`flask ledger verify` and `flask keys rewrap`, as an operator sees them."""
+"""`flask ledger verify` and `flask ledger export`, as an operator sees them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from click.testing import Result
 from flask import Flask
 from sqlalchemy import text
 
-from commands import checking, export, keys, ledger
+from commands import checking, export, ledger
 from database import Database
 from domain.ledger import publishing, tree
 from domain.ledger.edge import Edge
@@ -31,7 +31,6 @@ def bare(database: Database) -> Flask:
     app.extensions["database"] = database
     assert export.export.name in ledger.group.commands
     app.cli.add_command(ledger.group)
-    app.cli.add_command(keys.group)
     return app
 
 
@@ -168,11 +167,3 @@ def test_export_writes_the_log_with_a_bar(bare: Flask, database: Database, tmp_p
     )
     assert "4 of 4 files written" in result.stderr
     assert (tmp_path / "log" / "tile" / "0" / "001").exists()
-
-
-def test_rewrap_says_how_many(bare: Flask, database: Database, NOON: datetime) -> None:
-    """Nothing to do where all keys are under the newest epoch."""
-    with database.transaction() as session:
-        service.open_subject(session, at=NOON)
-    result = run(bare, "keys", "rewrap")
-    assert (result.exit_code, result.output) == (0, "0 keys were sealed again.\n")

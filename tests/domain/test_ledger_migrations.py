@@ -43,19 +43,16 @@ def admin() -> str:
 def pair(admin: str) -> Iterator[Urls]:
     """The addresses of two roles and a database that are not there yet."""
     name, url = f"fresh_{secrets.token_hex(4)}", make_url(admin)
-    owner, application = (
-        url.set(username=f"{name}_{role}", password="a secret: é'\"%", database=name)
-        for role in ("owner", "app")
-    )
-    yield Urls(
-        application=application.render_as_string(hide_password=False),
-        owner=owner.render_as_string(hide_password=False),
-    )
+    names = {"application": "app", "owner": "owner", "accounting": "books"}
+    made = {
+        kind: url.set(username=f"{name}_{role}", password="a secret: é'\"%", database=name)
+        for kind, role in names.items()
+    }
+    yield Urls(**{kind: one.render_as_string(hide_password=False) for kind, one in made.items()})
     with connected(admin) as connection:
         for statement, what in (
             ("DROP DATABASE IF EXISTS {} WITH (FORCE)", name),
-            ("DROP ROLE IF EXISTS {}", f"{name}_owner"),
-            ("DROP ROLE IF EXISTS {}", f"{name}_app"),
+            *(("DROP ROLE IF EXISTS {}", f"{name}_{role}") for role in names.values()),
         ):
             connection.execute(sql.SQL(statement).format(sql.Identifier(what)))
 
@@ -65,16 +62,21 @@ def fresh(backend: str, tmp_path: Path, request: pytest.FixtureRequest) -> Urls:
     """A database without tables; on SQLite not even a folder."""
     if backend == "sqlite":
         url = f"sqlite:///{tmp_path / 'not yet' / 'there' / 'site.db'}"
-        return Urls(application=url, owner=url)
+        return Urls(application=url, owner=url, accounting=url)
     pair: Urls = request.getfixturevalue("pair")
-    create_roles(request.getfixturevalue("admin"), pair.owner, pair.application)
+    create_roles(request.getfixturevalue("admin"), pair.owner, pair.application, pair.accounting)
     return pair
 
 
 @pytest.fixture
 def site(settings: Settings, fresh: Urls) -> Settings:
     """Settings for that database."""
-    return replace(settings, database_url=fresh.application, owner_url=fresh.owner)
+    return replace(
+        settings,
+        database_url=fresh.application,
+        owner_url=fresh.owner,
+        accounting_url=fresh.accounting,
+    )
 
 
 def connected(address: str) -> psycopg.Connection:
@@ -182,6 +184,14 @@ EXCESS = [
     ("GRANT TRUNCATE ON entry_link TO {app}", "has TRUNCATE on entry_link."),
     ("GRANT TRIGGER ON notice_version TO {app}", "has TRIGGER on notice_version."),
     ("GRANT INSERT ON alembic_version TO {app}", "has INSERT on alembic_version."),
+    ("GRANT SELECT ON accounting_record TO {app}", "has SELECT on accounting_record."),
+    ("GRANT SELECT (buyer) ON accounting_record TO {app}", "has SELECT on accounting_record."),
+    ("GRANT SELECT ON accounting_record TO PUBLIC", "has SELECT on accounting_record."),
+    ("GRANT {books} TO {app}", "which keeps the books."),
+    ("GRANT SELECT (email) ON account TO {books}", "has SELECT on account."),
+    ("GRANT UPDATE ON accounting_record TO {books}", "has UPDATE on accounting_record."),
+    ("GRANT {owner} TO {books}", "is a member of"),
+    ("REVOKE INSERT ON accounting_record FROM {books}", "has no INSERT on accounting_record"),
     ("GRANT CREATE ON SCHEMA public TO {app}", "may create tables"),
     ("GRANT TEMPORARY ON DATABASE {db} TO {app}", "may create temporary tables"),
     ("GRANT {owner} TO {app}", "is a member of"),
@@ -202,7 +212,9 @@ def test_a_role_that_may_too_much_is_a_problem(
     assert problems(site) == []
     owner, app = make_url(site.owner_url), make_url(site.database_url)
     address = make_url(admin).set(database=owner.database).render_as_string(hide_password=False)
+    books = make_url(site.accounting_url or "")
     names = {"owner": owner.username, "app": app.username, "db": owner.database}
+    names["books"] = books.username
     with connected(address) as connection:
         identifiers = {name: sql.Identifier(str(value)) for name, value in names.items()}
         connection.execute(sql.SQL(grant).format(**identifiers))
@@ -211,10 +223,22 @@ def test_a_role_that_may_too_much_is_a_problem(
 
 @pytest.mark.parametrize("backend", ["postgresql"], indirect=True)
 def test_one_role_for_both_is_a_problem(site: Settings) -> None:
-    """Without DATABASE_OWNER_URL the application owns its tables: fine at home only."""
+    """Without DATABASE_OWNER_URL the application owns its tables: fine at home only. The books
+    are kept by nobody who does anything else."""
     migrations.migrate(site.owner_url)
-    alone = replace(site, database_url=site.owner_url)
-    assert any("owns the table ledger_entry" in problem for problem in problems(alone))
+    alone = replace(site, database_url=site.owner_url, accounting_url=site.owner_url)
+    found = problems(alone)
+    assert any("owns the table ledger_entry" in problem for problem in found)
+    assert any("ACCOUNTING_DATABASE_URL needs a user of its own" in problem for problem in found)
+
+
+@pytest.mark.parametrize("backend", ["postgresql"], indirect=True)
+def test_who_has_no_bookkeeper_needs_none(site: Settings) -> None:
+    """A site that sells nothing: two roles, and nobody reads the books."""
+    without = replace(site, accounting_url=None)
+    migrations.upgrade(without)
+    assert problems(without) == []
+    assert any("has no SELECT on accounting_record" in problem for problem in problems(site))
 
 
 @pytest.mark.parametrize("backend", ["postgresql"], indirect=True)
@@ -230,10 +254,10 @@ def test_a_temporary_table_cannot_hide_the_ledger(site: Settings) -> None:
 
 def test_roles_are_made_once_and_their_passwords_stay_secret(admin: str, pair: Urls) -> None:
     """Running it again changes nothing; no password is said, nor kept in clear."""
-    first = create_roles(admin, pair.owner, pair.application)
-    again = create_roles(admin, pair.owner, pair.application)
-    assert [line.split(": ")[1] for line in first] == ["created"] * 3
-    assert [line.split(": ")[1] for line in again] == ["there already"] * 3
+    first = create_roles(admin, pair.owner, pair.application, pair.accounting)
+    again = create_roles(admin, pair.owner, pair.application, pair.accounting)
+    assert [line.split(": ")[1] for line in first] == ["created"] * 4
+    assert [line.split(": ")[1] for line in again] == ["there already"] * 4
     assert not any("secret" in line for line in first + again)
     role = make_url(pair.application).username
     with connected(admin) as connection:

@@ -37,6 +37,18 @@ DATA: dict[str, dict[str, Any]] = {
     "request.verified": {**REQUEST, "channel": "account"},
     "request.fulfilled": REQUEST,
     "request.refused": {**REQUEST, "reason": "unverified"},
+    "request.extended": {**REQUEST, "due_on": "2027-02-22", "reason": "complexity"},
+    "request.cancelled": REQUEST,
+    "restriction.placed": {},
+    "restriction.lifted": {},
+    "objection.made": {"purpose": "marketing"},
+    "hold.extended": {"review_on": "2027-11-22"},
+    "hold.released": {},
+    "subscription.started": {"started_on": "2026-11-22"},
+    "subscription.ended": {"ended_on": "2026-11-22"},
+    "account.imported": {"locale": "nn", "declared_age": 13},
+    "vault.rotated": {"epoch": 2},
+    "vault.epoch_retired": {"epoch": 1},
     "log.padded": {},
 }
 ID = "f" * 32
@@ -61,6 +73,7 @@ def test_what_people_decide_and_ask_is_read_quickly() -> None:
     for type in DATA:
         assert spelled(entry(type)) == read(entry(type)) == ID
     slow = {"notice.published", "erasure.executed", "key.rotated", "key.retired", "log.recovered"}
+    slow |= {"hold.placed", "staff.viewed", "retention.executed"}
     assert set(SCHEMAS) - set(DATA) <= slow
 
 

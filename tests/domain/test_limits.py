@@ -171,16 +171,53 @@ def test_neither_address_nor_ip_is_kept(session: Session) -> None:
     assert len(set(keys)) == len(keys) == 5
 
 
-def test_rows_go_with_the_longest_window(session: Session) -> None:
-    """Nothing is kept that no limit looks at."""
-    limits.spend(session, LimitKind.MAIL, address=KARI, ip=IP, at=NOON)
-    limits.purge(session, at=NOON + LONGEST - timedelta(seconds=1))
-    assert _count(session) == 2
+DAILY = {LimitKind.REQUEST, LimitKind.OWN, LimitKind.FOLLOW}
+
+
+def test_rows_go_with_the_window_that_looks_at_them(session: Session) -> None:
+    """Nothing is kept that no limit of its kind looks at, and nothing for more than a day."""
+    for kind in LimitKind:
+        limits.spend(session, kind, address=KARI, ip=IP, link="t0ken", at=NOON)
+    before = _count(session) or 0
+    hour, second = timedelta(hours=1), timedelta(seconds=1)
+    limits.purge(session, at=NOON + hour - second)
+    assert _count(session) == before - 3  # signing in
+    limits.purge(session, at=NOON + hour)
+    assert {one.kind for one in session.scalars(select(Attempt))} == DAILY
     limits.purge(session, at=NOON + LONGEST)
     assert _count(session) == 0
 
 
-def test_no_window_is_longer_than_an_hour() -> None:
-    """Nobody is kept out for long."""
-    windows = [limit.window for found in LIMITS.values() for limit in found]
-    assert max(windows) == LONGEST <= timedelta(hours=1)
+def test_no_window_is_longer_than_a_day() -> None:
+    """The notice promises 24 hours; and but for requests nobody waits for more than an hour."""
+    longest = {kind: max(one.window for one in found) for kind, found in LIMITS.items()}
+    assert {longest.pop(kind) for kind in DAILY} == {LONGEST} == {timedelta(days=1)}
+    assert max(longest.values()) <= timedelta(hours=1)
+
+
+@pytest.mark.requirement(72)
+def test_a_flood_of_requests_is_a_handful_of_mails_a_day(session: Session) -> None:
+    """Wherever they come from; and it delays neither a new password nor signing in."""
+    for place in range(5):
+        limits.spend(session, LimitKind.REQUEST, address=KARI, ip=f"198.51.100.{place}", at=NOON)
+    for hours in (0, 1, 23):
+        with pytest.raises(TooManyTries):
+            at = NOON + timedelta(hours=hours)
+            limits.spend(session, LimitKind.REQUEST, address=KARI, ip=IP, at=at)
+    for other in (LimitKind.MAIL, LimitKind.SIGN_IN):
+        limits.spend(session, other, address=KARI, ip=IP, at=NOON)
+    limits.spend(session, LimitKind.REQUEST, address=KARI, ip=IP, at=NOON + timedelta(days=1))
+
+
+@pytest.mark.requirement(72)
+def test_a_link_takes_ten_tries_an_hour_and_a_place_sixty(session: Session) -> None:
+    """Whoever tries it, and whatever else the place has tried; nothing tells which link it was."""
+    for place in range(10):
+        limits.spend(session, LimitKind.LINK, link="t0ken", ip=f"198.51.100.{place}", at=NOON)
+    with pytest.raises(TooManyTries):
+        limits.spend(session, LimitKind.LINK, link="t0ken", ip=IP, at=NOON)
+    for number in range(60):
+        limits.spend(session, LimitKind.LINK, link=f"other {number}", ip=IP, at=NOON)
+    with pytest.raises(TooManyTries):
+        limits.spend(session, LimitKind.LINK, link="one more", ip=IP, at=NOON)
+    assert "t0ken" not in repr(session.execute(text("SELECT * FROM attempt")).all())

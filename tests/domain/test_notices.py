@@ -29,6 +29,7 @@ from tests.support import NOON
 from tests.support.browser import Browser
 
 NOW_IN_FORCE = date(2026, 11, 22)
+NEXT = date(2026, 11, 23)
 OLD = date(2018, 5, 7)
 
 
@@ -58,17 +59,18 @@ def test_publishing_stores_every_language_and_tells_the_ledger_once(session: Ses
         (row.kind, row.effective_on.isoformat(), row.locale): row.hash
         for row in session.scalars(select(NoticeVersion))
     }
-    assert len(entries(session)) == 3
+    assert len(entries(session)) == 4
     assert said == stored
     assert set(stored) == {
         ("privacy", "2018-05-07", "nb"),
         *(("privacy", "2026-11-22", locale) for locale in LOCALES),
+        *(("privacy", "2026-11-23", locale) for locale in LOCALES),
         *(("terms", "2026-11-22", locale) for locale in LOCALES),
     }
 
 
 @pytest.mark.requirement(6)
-@pytest.mark.parametrize("day", [OLD, NOW_IN_FORCE])
+@pytest.mark.parametrize("day", [OLD, NOW_IN_FORCE, NEXT])
 def test_the_page_of_a_version_shows_what_the_ledger_has_the_hash_of(
     client: Browser, database: Database, day: date
 ) -> None:
@@ -96,6 +98,8 @@ def test_the_version_in_force_follows_the_norwegian_day(session: Session, conten
     for at, day in (
         (datetime(2026, 11, 21, 22, 59, tzinfo=UTC), OLD),
         (datetime(2026, 11, 21, 23, 0, tzinfo=UTC), NOW_IN_FORCE),
+        (datetime(2026, 11, 22, 22, 59, tzinfo=UTC), NOW_IN_FORCE),
+        (datetime(2026, 11, 22, 23, 0, tzinfo=UTC), NEXT),
     ):
         local = (at + timedelta(hours=1)).date()
         found = notices.in_force(session, "privacy", "en", on=local)
@@ -177,13 +181,13 @@ def test_old_decisions_keep_the_old_words(
     path = content / "purposes.toml"
     text = path.read_text("utf-8").replace("Lillemini AS sender deg", "Vi sender deg nå")
     path.write_text(text.replace('id = "marketing"\nversion = 1', 'id = "marketing"\nversion = 2'))
-    shutil.copytree(content / "notices/privacy/2026-11-22", content / "notices/privacy/2026-11-23")
+    shutil.copytree(content / "notices/privacy/2026-11-23", content / "notices/privacy/2026-11-24")
+    later = NOON + timedelta(days=2)
     with database.transaction() as session:
         session.info["purposes"] = purposes.load(content)
-        published = notices.publish(session, content, at=NOON + timedelta(days=1))
-        assert [one.effective_on for one in published] == [date(2026, 11, 23)]
-        notices.check_in_force(session, content, at=NOON + timedelta(days=1))
-        later = NOON + timedelta(days=1)
+        published = notices.publish(session, content, at=later)
+        assert [one.effective_on for one in published] == [date(2026, 11, 24)]
+        notices.check_in_force(session, content, at=later)
         new = presentations.current(session, "preferences", "nb", at=later)
         assert "Vi sender deg nå" in new.bytes.decode()
         after = presentations.get(session, first.presentation or "")
@@ -253,20 +257,38 @@ COMPLETE = {
 
 
 @pytest.mark.requirement(3, 8, 89)
+@pytest.mark.parametrize("day", [NOW_IN_FORCE, NEXT])
 @pytest.mark.parametrize(("number", "locale"), list(enumerate(LOCALES)))
-def test_the_notice_in_force_is_complete(session: Session, number: int, locale: str) -> None:
+def test_the_notice_in_force_is_complete(
+    session: Session, number: int, locale: str, day: date
+) -> None:
     """Key by key, and purpose by purpose with its basis, data, recipients and retention."""
     publish(session)
     register = session.info["purposes"]
-    notice = notices.in_force(session, "privacy", locale, on=NOW_IN_FORCE)
+    notice = notices.in_force(session, "privacy", locale, on=day)
     text = notice.content.decode()
-    assert notice.locale == locale
+    assert (notice.effective_on, notice.locale) == (day, locale)
     missing = [key for key, words in COMPLETE.items() if words[number] not in text]
     assert missing == []
     assert "[[" not in text
-    for purpose in register:
+    for purpose in register.told_on(day):
         words = purpose.text[locale]
         for said in (words.name, words.purpose, words.data, words.basis, words.retention):
             assert said in text
         assert words.mandatory in text
         assert f"{purpose.article[0]}" in words.basis
+
+
+@pytest.mark.requirement(1, 3)
+def test_what_is_told_from_a_day_on_leaves_older_notices_as_they_were(session: Session) -> None:
+    """The purpose that came with the rights stands in the new notice and not in the one before;
+    on both days what is in force is what the register says."""
+    publish(session)
+    (told,) = [one for one in session.info["purposes"] if one.since is not None]
+    assert (told.id, told.since) == ("rights", NEXT)
+    for day, stands in ((NOW_IN_FORCE, False), (NEXT, True)):
+        notices.check_in_force(session, CONTENT, at=datetime(day.year, 11, day.day, 12, tzinfo=UTC))
+        for locale in LOCALES:
+            text = notices.in_force(session, "privacy", locale, on=day).content.decode()
+            assert (told.text[locale].purpose in text) is stands
+            assert text.count(f"### {told.text[locale].name}\n") == stands, "said once"

@@ -12,10 +12,11 @@ from sqlalchemy.orm import Session
 from domain.identity import signed_links
 from domain.identity.models import Account
 from domain.identity.signed_links import LinkKind
-from domain.rights import requests
+from domain.rights import requests, unverified
 from domain.rights.errors import NotVerified
 from domain.rights.models import DataSubjectRequest
-from domain.rights.requests import UNVERIFIED_FOR, RequestKind
+from domain.rights.requests import RequestKind
+from domain.rights.unverified import UNVERIFIED_FOR
 from domain.subjects import service as subjects
 from domain.subjects.errors import UnknownSubject
 from tests.domain.consenting import somebody
@@ -101,9 +102,9 @@ def test_what_nobody_verified_in_a_week_is_closed(session: Session) -> None:
     request, verified = receive(session, who), receive(session, other)
     requests.verify(session, verified, channel="link", at=NOON)
     moment = timedelta(milliseconds=1)
-    assert requests.refuse_unverified(session, at=NOON + UNVERIFIED_FOR - moment) == 0
-    assert requests.refuse_unverified(session, at=NOON + UNVERIFIED_FOR) == 1
-    assert requests.refuse_unverified(session, at=NOON + UNVERIFIED_FOR) == 0
+    assert unverified.refuse(session, at=NOON + UNVERIFIED_FOR - moment) == 0
+    assert unverified.refuse(session, at=NOON + UNVERIFIED_FOR) == 1
+    assert unverified.refuse(session, at=NOON + UNVERIFIED_FOR) == 0
     assert (request.state, verified.state) == ("refused", "verified")
     entry = list(subjects.entries(session, who))[-1]
     assert (entry.type, entry.data["reason"]) == ("request.refused", "unverified")
@@ -127,8 +128,8 @@ def test_a_request_stays_open_while_its_link_works(session: Session) -> None:
         at=asked,
         request_id=request.id,
     )
-    assert requests.refuse_unverified(session, at=NOON + UNVERIFIED_FOR) == 0
-    assert requests.refuse_unverified(session, at=asked + HOUR) == 1
+    assert unverified.refuse(session, at=NOON + UNVERIFIED_FOR) == 0
+    assert unverified.refuse(session, at=asked + HOUR) == 1
 
 
 def test_references_can_be_said_on_the_telephone_and_not_guessed(session: Session) -> None:

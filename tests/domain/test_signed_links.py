@@ -20,7 +20,7 @@ from domain.identity import accounts, signed_links
 from domain.identity.errors import BadLink, ExpiredLink, UsedLink
 from domain.identity.holdings import HOLDINGS
 from domain.identity.models import Account, SignedLink
-from domain.identity.signed_links import KEPT, LinkKind
+from domain.identity.signed_links import LinkKind
 from domain.keys import Keyring
 from domain.subjects import service as subjects
 from tests.domain.identity_people import OLA, opened
@@ -311,15 +311,15 @@ def test_of_two_asked_for_at_once_one_lives(database: Database) -> None:
 
 
 def test_old_rows_go(session: Session) -> None:
-    """A link's row is kept a week beyond its end, used or not."""
+    """By when they expired, used or not; until then one that is asked for says it is too old."""
     account = opened(session)
     token = mailed(session, account)
     signed_links.consume(
         session, LinkKind.ACCESS, mailed(session, account, LinkKind.ACCESS), at=NOON
     )
     token = mailed(session, account)
-    signed_links.purge(session, at=NOON + HOUR + KEPT - timedelta(seconds=1))
+    signed_links.purge(session, before=NOON + HOUR - timedelta(seconds=1))
     with pytest.raises(ExpiredLink):
         signed_links.look(session, LinkKind.ACCESS, token, at=NOON + HOUR)
-    signed_links.purge(session, at=NOON + HOUR + KEPT)
+    signed_links.purge(session, before=NOON + HOUR)
     assert session.scalar(select(func.count()).select_from(SignedLink)) == 0

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-import secrets
 import threading
 from dataclasses import replace
 from datetime import datetime
@@ -16,7 +15,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from database import Database
-from domain.keys import Keyring, UnknownEpoch, WrongSeal, keyring
+from domain.keys import WrongSeal, keyring
 from domain.ledger.entry import decode
 from domain.ledger.invariants import first_violation
 from domain.ledger.models import LedgerEntry, LedgerPending
@@ -184,23 +183,6 @@ def test_a_key_opens_only_in_its_own_row(session: Session, NOON: datetime) -> No
     one.wrapped_key = other.wrapped_key
     with pytest.raises(WrongSeal):
         service.subject_key(session, one)
-
-
-def test_rewrapping_lets_the_old_key_be_destroyed(
-    session: Session, keys: Keyring, NOON: datetime
-) -> None:
-    """The person's key is the same before and after; the old key-encryption key is not needed."""
-    subject = service.open_subject(session, at=NOON)
-    key = service.subject_key(session, subject)
-    old, new = dict(keys.epochs), {2: secrets.token_bytes(32)}
-    for epochs, left in (({**old, **new}, 1), ({**old, **new}, 0), (new, 0)):
-        session.info["keyring"] = Keyring(epochs, keys.lookup_key, keys.signing_key)
-        assert service.rewrap(session) == left
-        session.expire_all()
-        assert service.subject_key(session, subject) == key
-    session.info["keyring"] = keys
-    with pytest.raises(UnknownEpoch):
-        service.subject_key(session, subject)
 
 
 def test_the_holding_exports_what_the_ledger_says(session: Session, NOON: datetime) -> None:

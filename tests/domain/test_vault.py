@@ -2,16 +2,26 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import hmac
+from datetime import datetime
+from pathlib import Path
 from uuid import UUID
 
 import pytest
+from hypothesis import given as examples
+from hypothesis import settings
+from hypothesis import strategies as st
+from sqlalchemy.orm import Session
 
-from domain.identity import emails, phones
+from domain.identity import accounts, emails, phones
 from domain.identity.errors import InvalidAddress, InvalidPhone
 from domain.identity.vault import field_key, open_field, seal_field
 from domain.keys import WrongSeal
+from domain.subjects import service as subjects
+from settings import Settings
+from tests.domain.identity_people import KARI, OLA, opened
 
 ACCOUNT = UUID("11111111-1111-4111-8111-111111111111")
 OTHER = UUID("22222222-2222-4222-8222-222222222222")
@@ -42,19 +52,60 @@ def test_an_empty_field_is_absent(text: str | None) -> None:
     assert open_field(KEY, ACCOUNT, "phone", None) is None
 
 
+@pytest.mark.requirement(82)
 @pytest.mark.parametrize(
-    ("key", "account", "field"),
+    ("key", "row", "field", "table"),
     [
-        (KEY, OTHER, "name"),
-        (KEY, ACCOUNT, "city"),
-        (field_key(bytes(32)), ACCOUNT, "name"),
+        (KEY, OTHER, "name", "account"),
+        (KEY, ACCOUNT, "city", "account"),
+        (KEY, ACCOUNT, "name", "correspondent"),
+        (field_key(bytes(32)), ACCOUNT, "name", "account"),
     ],
+    ids=["row", "column", "table", "person"],
 )
-def test_a_field_that_was_moved_does_not_open(key: bytes, account: UUID, field: str) -> None:
-    """A sealed field belongs to one column of one account under one key."""
+def test_a_field_that_was_moved_does_not_open(
+    key: bytes, row: UUID, field: str, table: str
+) -> None:
+    """A sealed field belongs to one column of one row under one person's key."""
     sealed = seal_field(KEY, ACCOUNT, "name", "Kari Nordmann")
     with pytest.raises(WrongSeal):
-        open_field(key, account, field, sealed)
+        open_field(key, row, field, sealed, table=table)
+
+
+SEALED = seal_field(KEY, ACCOUNT, "name", "Kari Nordmann") or b""
+
+
+@settings(deadline=None)
+@examples(st.integers(0, len(SEALED) - 1), st.integers(0, 7))
+def test_a_damaged_field_does_not_open(at: int, bit: int) -> None:
+    """Cut off anywhere, also to nothing, or with one bit changed: never a wrong plaintext."""
+    flipped = SEALED[:at] + bytes([SEALED[at] ^ 1 << bit]) + SEALED[at + 1 :]
+    for damaged in (SEALED[:at], flipped, SEALED + b"\0"):
+        with pytest.raises(WrongSeal):
+            open_field(KEY, ACCOUNT, "name", damaged)
+
+
+@pytest.mark.requirement(82)
+def test_two_people_who_were_swapped_in_the_database_are_not_read(
+    session: Session, NOON: datetime
+) -> None:
+    """Whoever can write to the database cannot show one person the other's name, whether they swap
+    the fields, the keys, or both: each reading is an error."""
+    kari, ola = opened(session, KARI, at=NOON), opened(session, OLA, at=NOON)
+    keys = [subjects.get(session, one.subject_id) for one in (kari, ola)]
+    for swapped in ((True, False), (False, True), (True, True)):
+        with session.begin_nested() as undone:
+            if swapped[0]:
+                kari.name, ola.name = ola.name, kari.name
+            if swapped[1]:
+                one, other = keys
+                one.wrapped_key, other.wrapped_key = other.wrapped_key, one.wrapped_key
+            session.flush()
+            for account in (kari, ola):
+                with pytest.raises(WrongSeal):
+                    accounts.person(session, account)
+            undone.rollback()
+    assert accounts.person(session, kari).name == "Kari Nordmann"
 
 
 @pytest.mark.parametrize(
@@ -117,3 +168,29 @@ def test_what_is_no_number_is_refused(typed: str) -> None:
     """Nothing is kept that nobody can ring."""
     with pytest.raises(InvalidPhone):
         phones.normalise(typed)
+
+
+def test_every_value_that_the_keyring_seals_is_sealed_again() -> None:
+    """A module that begins to seal by the keyring itself is brought into the rotation."""
+    from settings import ROOT
+
+    found = {
+        str(path.relative_to(ROOT))
+        for path in (ROOT / "domain").rglob("*.py")
+        if "ring.seal(" in path.read_text() or "keyring(session).seal(" in path.read_text()
+    }
+    assert found == {
+        "domain/accounting/records.py",
+        "domain/delivery/outbox.py",
+        "domain/sealed.py",
+        "domain/subjects/service.py",
+    }
+
+
+def test_the_key_of_development_is_made_once(tmp_path: Path) -> None:
+    """32 random bytes, for nobody else to read."""
+    environ = {"SAMTYKKE_ENV": "development", "INSTANCE_PATH": str(tmp_path)}
+    ring = Settings.from_environment(environ).keys
+    (line,) = (tmp_path / "vault-keys").read_text().splitlines()
+    assert ring.epochs[1] == base64.b64decode(line.split()[2])
+    assert Settings.from_environment(environ).keys == ring

@@ -12,15 +12,21 @@ from flask import Flask
 
 from database import Database
 from domain.delivery import outbox
-from domain.rights import erasure
+from domain.rights import requests, upkeep
 from extensions import now
-from tests.support.browser import Browser
+from tests.support.browser import Browser, Page
 from tests.support.mails import Mails
 from tests.support.people import INGRID, Guest, confirm, register
 from tests.support.tables import TRIES, contents
 
-KNOWN, UNCONFIRMED, UNKNOWN = ADDRESSES = tuple(f"{name}@kunde.example" for name in "abc")
-WEEK = erasure.UNCONFIRMED_FOR
+KNOWN, UNCONFIRMED, WRITER, UNKNOWN = ADDRESSES = tuple(f"{name}@kunde.example" for name in "abcd")
+# What is filled in beside the address, for each kind that can be asked for by mail.
+ASKED = {
+    **{kind: {} for kind in ("access", "portability", "rectification", "erasure", "restriction")},
+    "objection": {"about": "marketing"},
+    "enquiry": {"words": "Hvor lenge har dere adressen min?"},
+}
+WEEK = timedelta(days=7)
 
 
 class Stranger:
@@ -33,6 +39,10 @@ class Stranger:
     def browser(self) -> Browser:
         """A browser that has never been here."""
         return self._visitor(address=next(self._places))
+
+    def ask(self, kind: str, address: str) -> Page:
+        """Ask for this by mail, from a place that has never asked for anything."""
+        return self.browser().post(f"/requests/new?kind={kind}", {**ASKED[kind], "email": address})
 
     def size(self) -> int:
         """How many entries the site says that there are, when all that waits is done."""
@@ -51,11 +61,12 @@ class Stranger:
 def stranger(
     app: Flask, mails: Mails, visitor: Callable[..., Browser], clock: time_machine.Traveller
 ) -> Stranger:
-    """Comes when there is a customer, and somebody who never confirmed."""
+    """Comes when there is a customer, somebody who never confirmed, and somebody who wrote."""
     one = Stranger(app, mails, visitor)
     for address in (KNOWN, UNCONFIRMED):
         register(one.browser(), Guest(email=address))
     confirm(one.browser(), mails, Guest(email=KNOWN))
+    one.ask("enquiry", WRITER)
     one.size()
     return one
 
@@ -74,15 +85,25 @@ def test_registering_makes_the_log_grow_by_as_much_whoever_has_the_address(
 
 
 @pytest.mark.requirement(64)
-@pytest.mark.parametrize("kind", ["access", "erasure"])
+@pytest.mark.parametrize("kind", ASKED)
 def test_asking_makes_the_log_grow_by_one_whoever_has_the_address(
     stranger: Stranger, kind: str
 ) -> None:
     """Also for a request that is open already."""
     for address in ADDRESSES * 2:
-        asked = {"kind": kind, "email": address}
-        grown = stranger.grown(partial(stranger.browser().post, "/requests/new", asked))
-        assert grown == 1, address
+        assert stranger.grown(partial(stranger.ask, kind, address)) == 1, address
+
+
+@pytest.mark.requirement(64)
+def test_following_a_case_leaves_nothing_in_the_log(stranger: Stranger, database: Database) -> None:
+    """Whoever's it is, and where there is none."""
+    with database.reading() as session:
+        (case,) = requests.newest(session)
+    for address in ADDRESSES:
+        for reference in (case.reference, "BBBB-2222"):
+            filled = {"email": address, "reference": reference}
+            follow = partial(stranger.browser().post, "/requests/follow", filled)
+            assert stranger.grown(follow) == 0, address
 
 
 @pytest.mark.requirement(64)
@@ -95,27 +116,33 @@ def test_a_forgotten_password_and_signing_in_leave_nothing_in_the_log(stranger: 
 
 
 @pytest.mark.requirement(64)
-@pytest.mark.parametrize("flow", ["register", "access", "erasure"])
+@pytest.mark.parametrize("flow", ["register", "access", "objection", "enquiry"])
 def test_a_week_later_the_log_grows_by_one_whoever_has_the_address(
     stranger: Stranger, clock: time_machine.Traveller, app: Flask, flow: str
 ) -> None:
-    """What nobody confirmed goes then, and what there is nothing to do about is entered too."""
+    """What nobody confirmed goes then, and what there is nothing to do about is entered too; a
+    question waits for its answer, and for nothing else."""
     clock.shift(WEEK)
     stranger.size()  # those who were there before
     clock.shift(timedelta(days=1))
-    app.extensions["housekeeping"](now())
+
+    def keep_house() -> None:
+        upkeep.everything(app.extensions["database"], at=now())
+
+    keep_house()
     for address in ADDRESSES:
         clock.shift(timedelta(hours=1))
         if flow == "register":
             register(stranger.browser(), Guest(email=address))
         else:
-            stranger.browser().post("/requests/new", {"kind": flow, "email": address})
+            stranger.ask(flow, address)
         stranger.size()
         clock.shift(WEEK - timedelta(minutes=1))
-        assert stranger.grown(lambda: app.extensions["housekeeping"](now())) == 0, address
-        assert stranger.grown(lambda: clock.shift(timedelta(minutes=1))) == 1, address
+        assert stranger.grown(keep_house) == 1, address  # the day's, whatever it finds
+        settled = 0 if flow == "enquiry" else 1
+        assert stranger.grown(lambda: clock.shift(timedelta(minutes=1))) == settled, address
         assert stranger.grown(lambda: clock.shift(timedelta(days=2))) == 0, address
-        assert stranger.grown(lambda: app.extensions["housekeeping"](now())) == 0, address
+        assert stranger.grown(keep_house) == 1, address  # the day's, whatever it finds
 
 
 def test_who_confirms_stays_and_who_does_not_goes(
@@ -129,7 +156,8 @@ def test_who_confirms_stays_and_who_does_not_goes(
     clock.shift(WEEK)
     stranger.size()
     after = contents(database, but=(TRIES,))
-    assert len(after["account"]) == len(after["subject"]) == 2
+    assert len(after["account"]) == 2
+    assert len(after["subject"]) == 3
     assert not any("queued" in row for row in after["outbox_message"])
 
 

@@ -38,8 +38,8 @@ _DURABLE = {
     "autovacuum": "on",
 }
 
-
-_ROOM = 2 * 1024**3
+# What a run may need in memory.
+_ROOM = 4 * 1024**3
 
 
 class _Identity(TypedDict, total=False):
@@ -48,9 +48,15 @@ class _Identity(TypedDict, total=False):
     extra_groups: list[int]
 
 
-def new_run() -> Path:
-    """A directory for what one run shares: short, since a socket's path has 107 bytes at most."""
-    run = Path(tempfile.mkdtemp(prefix="samtykke-", dir="/tmp"))
+def new_run(*, durable: bool = False) -> Path:
+    """A directory for what one run shares: short, since a socket's path has 107 bytes at most.
+
+    In memory where there is room, since a process that is killed leaves the same there as on a
+    disk; with `durable` on a disk.
+    """
+    disk, memory = Path("/tmp"), Path("/dev/shm")  # noqa: S108 - mkdtemp makes the name
+    roomy = memory.is_dir() and shutil.disk_usage(memory).free > _ROOM
+    run = Path(tempfile.mkdtemp(prefix="samtykke-", dir=memory if roomy and not durable else disk))
     run.chmod(0o755)
     return run
 

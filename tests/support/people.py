@@ -67,7 +67,14 @@ def become_customer(browser: Browser, mails: Mails, guest: Guest = INGRID) -> Pa
     return sign_in(browser, guest)
 
 
-def ask(browser: Browser, mails: Mails, kind: str, guest: Guest = INGRID) -> Page:
-    """Ask for access or erasure by mail, follow the link and press its button."""
-    browser.post("/requests/new", {"kind": kind, "email": guest.email})
+def ask(browser: Browser, mails: Mails, kind: str, guest: Guest = INGRID, **filled: str) -> Page:
+    """Ask for something by mail, follow the link and press its button."""
+    asked = {"email": guest.email, **filled}
+    browser.post(f"/requests/new?kind={kind}", asked)
     return browser.press(browser.get(link_in(mails.last(guest.email))), "/requests/verify")
+
+
+def ask_signed_in(browser: Browser, kind: str, **filled: str) -> Page:
+    """Ask for something from the account."""
+    proof = {"password": PASSWORD} if kind in ("access", "portability", "erasure") else {}
+    return browser.post(f"/requests/new?kind={kind}", {**proof, **filled})

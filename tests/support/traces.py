@@ -9,8 +9,8 @@ from typing import Any
 from flask import Flask
 from sqlalchemy import make_url, text
 
-from database import Base
 from settings import Settings
+from tests.support.tables import readable
 
 # What must not be found anywhere once Ingrid is erased, in any spelling that is stored.
 TRACES = (
@@ -27,7 +27,7 @@ def traces(app: Flask, settings: Settings, log: str = "") -> list[str]:
     of the database with what it has freed, and what was logged."""
     found = _within("the log", [log])
     with app.extensions["database"].reading() as session:
-        for table in Base.metadata.sorted_tables:
+        for table in readable():
             for row in session.execute(text(f"SELECT * FROM {table.name}")):
                 found += _within(table.name, row)
     for path in [*settings.instance.rglob("*"), *_database_files(settings)]:
