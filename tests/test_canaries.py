@@ -206,7 +206,7 @@ def test_every_canary_is_exported_none_is_in_the_clear_and_none_survives(
 
     page = ask(browser, mails, "erasure", GUEST)
     until = _books_until(scene)
-    for said in (f"{until.year}", "mail folder", "reference, kind and dates"):
+    for said in (f"{until.year}", "mail folder", "reference, kind, dates"):
         assert said in page.text, "the page lists what stays"
     browser.press(page, page.path)
     mails.deliver()

@@ -9,16 +9,15 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
-import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 
 def replace(path: Path, content: bytes) -> None:
-    """Put this content into the file, durably. A new file is for its owner's eyes only; one that
-    was there stays whose it was, also where root replaces it, and as open as it was. Raises
-    OSError, in words for the operator where the owner cannot be kept.
+    """Put this content into the file, durably, for its owner's eyes only. One that was there stays
+    whose it was, also where root replaces it. Raises OSError, in words for the operator where the
+    owner cannot be kept.
 
     Only while `locked`: two at once would write the same draft.
     """
@@ -33,20 +32,19 @@ def write_draft(draft: Path, content: bytes, path: Path) -> None:
     draft.unlink(missing_ok=True)
     file = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     with os.fdopen(file, "wb") as opened:
-        if (mode := give_to_owner(opened.fileno(), path)) is not None:
-            os.fchmod(opened.fileno(), mode)
+        give_to_owner(opened.fileno(), path)
         opened.write(content)
         opened.flush()
         sync(opened.fileno())
 
 
-def give_to_owner(file: int, path: Path) -> int | None:
-    """Let this open file be the user's and the group's whose `path` is, and return its mode; None
-    where there is none yet. Raises PermissionError, which says what to do."""
+def give_to_owner(file: int, path: Path) -> None:
+    """Let this open file be the user's and the group's whose `path` is, if there is one. Raises
+    PermissionError, which says what to do."""
     try:
         old = path.stat()
     except FileNotFoundError:
-        return None
+        return
     mine = os.fstat(file)
     if (mine.st_uid, mine.st_gid) != (old.st_uid, old.st_gid):
         try:
@@ -54,7 +52,6 @@ def give_to_owner(file: int, path: Path) -> int | None:
         except PermissionError:
             told = f"it belongs to user {old.st_uid}: run this as that user, or as root"
             raise PermissionError(errno.EPERM, told, str(path)) from None
-    return stat.S_IMODE(old.st_mode)
 
 
 def sync(file: int) -> None:

@@ -182,6 +182,25 @@ def asked(guide: Guide) -> Iterator[str]:
         page.locator("main form button").click()
     page.reload()
     yield "/requests/<reference>, the copy was taken"
+    yield from large_copy(guide)
+
+
+def large_copy(guide: Guide) -> Iterator[str]:
+    """A copy that the worker makes, and the password that leads to it later."""
+    page, parts = guide.page, guide.app.extensions
+    parts["settings"] = replace(parts["settings"], export_at_once=0)
+    page.goto("/requests/new?kind=access")
+    fill(page, password=INGRID.password)
+    send(page)
+    page.locator("main form button").click()
+    yield "/requests/<reference>, a copy is being made"
+    own = page.url
+    while parts["exports"]():
+        pass
+    page.context.clear_cookies(name="session")  # it is another day
+    sign_in(page, INGRID)
+    page.goto(f"{own}/copy")
+    yield "/requests/<reference>/copy, the password"
 
 
 def ledger(guide: Guide) -> Iterator[str]:
@@ -314,7 +333,7 @@ ENDPOINTS: Mapping[str, frozenset[str]] = {
         {
             *("preferences.show", "preferences.history", "preferences.decision"),
             *("preferences.receipt", "requests.new", "requests.show", "accounts.account"),
-            "requests.write",
+            *("requests.write", "requests.copy"),
         }
     ),
     "ledger": frozenset({"ledger.explain", "ledger.verify"}),
