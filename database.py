@@ -112,6 +112,9 @@ class Database:
                 self._reader = _engine(url)
                 _prepare_sqlite(self._reader, role, reading=True)
             self._looking = self._reader
+            self._hasty = _engine(url) if self._turn else self.engine
+            if self._turn:
+                _prepare_sqlite(self._hasty, role, synchronous="NORMAL")
         else:
             _prepare_postgresql(self.engine)
             self._reader = self.engine.execution_options(
@@ -120,6 +123,8 @@ class Database:
             # Connections of its own: to loosen and tighten the same ones takes its time.
             self._looking = _engine(url, isolation_level="AUTOCOMMIT")
             _prepare_postgresql(self._looking)
+            self._hasty = _engine(url, isolation_level="AUTOCOMMIT")
+            _prepare_postgresql(self._hasty, synchronous="off")
 
     @contextmanager
     def transaction(self) -> Iterator[Session]:
@@ -148,19 +153,21 @@ class Database:
             return driver.execute(statement, values).all()
 
     @contextmanager
-    def at_once(self) -> Iterator[Driver]:
+    def at_once(self, *, durable: bool = True) -> Iterator[Driver]:
         """A transaction for what is written in one go; it is committed when the block ends.
 
         On PostgreSQL that is one statement, which is a transaction by itself and needs no BEGIN
         and COMMIT: the journeys to the server are what takes time. A second one would be another.
+        Without `durable` nobody waits for the disk: whoever asks sees it at once, and it outlives
+        us, but when the database itself dies within a second it may be undone.
         """
         if self.engine.dialect.name == "postgresql":
-            with driving(self._looking, self._ready) as driver:
+            with driving(self._looking if durable else self._hasty, self._ready) as driver:
                 yield driver
             return
         with (
             self._turn.taken() if self._turn else nullcontext(),
-            driving(self.engine, self._ready) as driver,
+            driving(self.engine if durable else self._hasty, self._ready) as driver,
         ):
             driver.run("BEGIN IMMEDIATE")
             yield driver  # what raises here is undone by the pool, as what a killed process did
@@ -211,6 +218,7 @@ class Database:
         self.engine.dispose()
         self._reader.dispose()
         self._looking.dispose()
+        self._hasty.dispose()
         for one in self.info.values():
             if isinstance(one, Database):  # the books, which are opened beside it
                 one.close()
@@ -229,7 +237,13 @@ def _engine(url: str, **options: Any) -> Engine:
 _IDLE_SECONDS = 1.0
 
 
-def _prepare_postgresql(engine: Engine) -> None:
+def _prepare_postgresql(engine: Engine, *, synchronous: str = "on") -> None:
+    @event.listens_for(engine, "connect")
+    def connect(connection: Any, record: object) -> None:
+        if synchronous != "on":
+            connection.execute(f"SET synchronous_commit TO {synchronous}")
+            connection.commit()
+
     @event.listens_for(engine, "checkin")
     def checkin(connection: object, record: ConnectionPoolEntry) -> None:
         record.info["used"] = time.monotonic()
@@ -244,7 +258,9 @@ def _prepare_postgresql(engine: Engine) -> None:
             raise DisconnectionError from error  # the pool makes another, and asks that one
 
 
-def _prepare_sqlite(engine: Engine, role: Role, *, reading: bool = False) -> None:
+def _prepare_sqlite(
+    engine: Engine, role: Role, *, reading: bool = False, synchronous: str = "FULL"
+) -> None:
     @event.listens_for(engine, "connect")
     def connect(connection: sqlite3.Connection, record: object) -> None:
         # The driver must not open transactions by itself: 150 of 200 concurrent updates
@@ -253,7 +269,7 @@ def _prepare_sqlite(engine: Engine, role: Role, *, reading: bool = False) -> Non
         for pragma in (
             f"busy_timeout={_BUSY_MILLISECONDS}",
             "journal_mode=WAL",
-            "synchronous=FULL",
+            f"synchronous={synchronous}",
             "foreign_keys=ON",
             "secure_delete=ON",
             # Without this INSERT OR REPLACE deletes a row and no DELETE trigger runs.

@@ -9,13 +9,15 @@ from __future__ import annotations
 import base64
 import binascii
 import os
+import re
 import secrets
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from email.utils import getaddresses, parseaddr
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 from urllib.parse import urlsplit
 
 from domain import epochs
@@ -27,6 +29,9 @@ from domain.ledger.notes import KeyType, SignerKey, VerifierKey
 
 ROOT = Path(__file__).parent
 Environment = Literal["development", "production"]
+# Whose mails a developer's machine sends: those that people wait for, and newsletters.
+_SENDER = "Lillemini <hei@lillemini.example>"
+_NEWS = "Lillemini tips <tips@nytt.lillemini.example>"
 
 
 class SettingsError(Exception):
@@ -55,6 +60,15 @@ class Settings:
     erasure_grace: timedelta = timedelta()
     # A copy of more entries than this is made by the worker.
     export_at_once: int = 500
+    # The sender of newsletters, apart from that of other mails; None where none are sent.
+    marketing_from: str | None = None
+    # So many newsletters leave in a minute at most; 0 for as many as the mail server takes.
+    campaign_rate: int = 0
+    # What mails are signed with (DKIM): a private key in PEM, and its selector.
+    dkim_key_file: Path | None = None
+    dkim_selector: str = ""
+    # So many days before a yes runs out, its owner is asked to renew it.
+    renewal_days: int = 30
     content: Path = ROOT / "content"
     marketing_age: int = 15
     registration_age: int = 13
@@ -75,6 +89,12 @@ class Settings:
         return self.base_url.startswith("https://")
 
     @property
+    def origin(self) -> str:
+        """The site's origin, as browsers write it (RFC 6454)."""
+        parts = urlsplit(self.base_url)
+        return f"{parts.scheme}://{parts.netloc}".lower()
+
+    @property
     def vault_key_file(self) -> Path | None:
         """Where the key-encryption keys stand; None where a variable holds them."""
         return self.keys.epochs.path if isinstance(self.keys.epochs, KeyFile) else None
@@ -87,7 +107,8 @@ class Settings:
         DATABASE_OWNER_URL, MAIL_URL, MAIL_FROM, INSTANCE_PATH, CONTENT_PATH, MARKETING_AGE,
         REGISTRATION_AGE, LINK_MINUTES, IDLE_MINUTES, ABSOLUTE_HOURS, TRUSTED_PROXIES,
         HIGH_WATER_FILE, WITNESSES, ACCOUNTING_DATABASE_URL, ERASURE_JOURNAL,
-        ERASURE_GRACE_HOURS, EXPORT_AT_ONCE; the secrets SIGNING_KEY, LOOKUP_KEY, or
+        ERASURE_GRACE_HOURS, EXPORT_AT_ONCE, MARKETING_FROM, CAMPAIGN_RATE (mails a minute),
+        DKIM_KEY_FILE with DKIM_SELECTOR, RENEWAL_DAYS; the secrets SIGNING_KEY, LOOKUP_KEY, or
         SECRETS_FILE that holds them; KEY_ENCRYPTION_KEYS, or VAULT_KEY_FILE that holds them;
         LOG_KEYS (or `none`), or LOG_KEY_FILE that holds them.
         """
@@ -106,21 +127,21 @@ class Settings:
             mail_url=_text(
                 environ, "MAIL_URL", f"folder:{instance / 'mail'}" if development else None
             ),
-            mail_from=_text(
-                environ, "MAIL_FROM", "Lillemini <hei@lillemini.example>" if development else None
-            ),
+            mail_from=_text(environ, "MAIL_FROM", _SENDER if development else None),
             keys=_keyring(environ, instance, development=development),
             log=_log(environ, instance, base_url, development=development),
             instance=instance,
             log_key_file=_log_key_file(environ, instance),
             accounting_url=environ.get("ACCOUNTING_DATABASE_URL")
             or (database_url if database_url.startswith("sqlite") else None),
-            erasure_journal=Path(
-                environ.get("ERASURE_JOURNAL", instance / "erasure-journal")
-            ).absolute(),
+            erasure_journal=_path(environ, "ERASURE_JOURNAL", instance / "erasure-journal"),
             erasure_grace=timedelta(hours=_number(environ, "ERASURE_GRACE_HOURS", 0)),
             export_at_once=_number(environ, "EXPORT_AT_ONCE", 500),
-            content=Path(environ.get("CONTENT_PATH", ROOT / "content")).absolute(),
+            marketing_from=_marketing_from(environ, development=development),
+            campaign_rate=_number(environ, "CAMPAIGN_RATE", 0),
+            **_dkim(environ),
+            renewal_days=_number(environ, "RENEWAL_DAYS", 30),
+            content=_path(environ, "CONTENT_PATH", ROOT / "content"),
             marketing_age=_number(environ, "MARKETING_AGE", 15),
             registration_age=_number(environ, "REGISTRATION_AGE", 13),
             link_lifetime=timedelta(minutes=_number(environ, "LINK_MINUTES", 60)),
@@ -145,6 +166,10 @@ def _text(environ: Mapping[str, str], name: str, default: str | None) -> str:
     return value
 
 
+def _path(environ: Mapping[str, str], name: str, default: Path) -> Path:
+    return Path(environ.get(name, default)).absolute()
+
+
 def _number(environ: Mapping[str, str], name: str, default: int) -> int:
     value = environ.get(name, "").strip()
     if value and not value.isdecimal():
@@ -157,6 +182,36 @@ def _address(environ: Mapping[str, str], default: str | None) -> str:
     if not address.startswith(("http://", "https://")):
         raise SettingsError("BASE_URL is the site's public address, with https:// (or http://)")
     return address
+
+
+def _marketing_from(environ: Mapping[str, str], *, development: bool) -> str | None:
+    """The sender of newsletters: another address than that of mails that people wait for, so that
+    whoever has enough of the one still gets the other."""
+    sender = environ.get("MARKETING_FROM", "").strip()
+    if not sender:
+        return _NEWS if development else None
+    address, other = (
+        parseaddr(one)[1].casefold() for one in (sender, environ.get("MAIL_FROM", ""))
+    )
+    # It stands in a mailto: link, and is written in ASCII in each mail.
+    plain = re.fullmatch(r"[a-z0-9_.+-]+@[^@\s]+", address) and len(getaddresses([sender])) == 1
+    if not plain or address == other:
+        raise SettingsError("MARKETING_FROM takes a sender with another address than MAIL_FROM's")
+    return sender
+
+
+def _dkim(environ: Mapping[str, str]) -> dict[str, Any]:
+    """The key that mails are signed with, and its selector: both or neither."""
+    named, selector = (environ.get(name, "").strip() for name in ("DKIM_KEY_FILE", "DKIM_SELECTOR"))
+    if bool(named) != bool(selector):
+        raise SettingsError("DKIM_KEY_FILE and DKIM_SELECTOR go together: set both, or neither")
+    if not named:
+        return {}
+    path = Path(named).absolute()
+    if not path.exists():
+        raise SettingsError(f"DKIM_KEY_FILE: {path} is not there")
+    _check_private(path)
+    return {"dkim_key_file": path, "dkim_selector": selector}
 
 
 def _keyring(environ: Mapping[str, str], instance: Path, *, development: bool) -> Keyring:

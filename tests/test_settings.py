@@ -111,6 +111,12 @@ def test_production_never_makes_secrets(tmp_path: Path) -> None:
         ("WITNESSES", f"https://witness.example {LOG_KEY.verifier}"),
         ("WITNESSES", f"https://witness.example {WITNESS.verifier}x"),
         ("WITNESSES", f"{ASKED} {ASKED}"),
+        ("MARKETING_FROM", "Lillemini"),
+        ("MARKETING_FROM", "Tips <HEI@lillemini.example>"),
+        *(("MARKETING_FROM", f"Tips <{one}@a.example>") for one in ("tæps", '"a b"', "a?b")),
+        ("MARKETING_FROM", "A <a@a.example>, B <b@b.example>"),
+        ("DKIM_SELECTOR", "s2026"),
+        ("DKIM_KEY_FILE", "/nowhere/dkim.pem"),
     ],
 )
 def test_a_bad_value_is_refused_by_name(tmp_path: Path, name: str, value: str) -> None:
@@ -168,6 +174,22 @@ def test_development_keeps_its_secrets_to_itself(tmp_path: Path) -> None:
 
 
 @pytest.mark.requirement(82)
+@pytest.mark.requirement(41, 42)
+def test_newsletters_have_a_sender_of_their_own_and_mails_a_key(tmp_path: Path) -> None:
+    """Neither by itself; the key in a file that nobody else can read."""
+    site = Settings.from_environment(production(tmp_path))
+    assert (site.marketing_from, site.dkim_key_file) == (None, None)
+    path = tmp_path / "dkim.pem"
+    path.touch(mode=0o644)
+    sender = "Tips <tips@nytt.lillemini.example>"
+    named = {"DKIM_KEY_FILE": str(path), "DKIM_SELECTOR": "s2026", "MARKETING_FROM": sender}
+    with pytest.raises(SettingsError, match="chmod 600"):
+        Settings.from_environment(production(tmp_path, **named))
+    path.chmod(0o600)
+    site = Settings.from_environment(production(tmp_path, **named))
+    assert (site.marketing_from, site.dkim_key_file, site.dkim_selector) == (sender, path, "s2026")
+
+
 @pytest.mark.parametrize("name", ["secrets.toml", "log-keys", "vault-keys"])
 def test_secrets_that_others_can_read_are_refused(tmp_path: Path, name: str) -> None:
     """The message says which file and what to run."""

@@ -36,6 +36,15 @@ KNOWS: dict[str, tuple[str, ...]] = {
     "domain.consent": ("domain.subjects", "domain.ledger"),
     "domain.identity": ("domain.subjects", "domain.ledger", "domain.delivery"),
     "domain.accounting": ("domain.consent",),
+    "domain.tips": ("domain.consent",),
+    "domain.analytics": ("domain.subjects", "domain.ledger", "domain.consent"),
+    "domain.marketing": (
+        "domain.subjects",
+        "domain.ledger",
+        "domain.delivery",
+        "domain.consent",
+        "domain.identity",
+    ),
     "domain.rights": ("domain",),
 }
 # What views and commands share: the modules that stand beside app.py. None of it knows a flow.

@@ -29,7 +29,7 @@ def audience(session: Session, purpose_id: str, *, at: datetime) -> Iterator[UUI
     They are fetched as they are asked for, so memory does not grow with their number; the
     session stays open until then. Raises KeyError for a purpose that is not in the register.
     """
-    register = purposes(session)
+    register = purposes(session, at)
     statement = query(register, register.purposes[purpose_id], at)
     session.flush()
     if session.get_bind().dialect.name == "postgresql":

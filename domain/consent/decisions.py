@@ -6,10 +6,11 @@ written in the same transaction and rebuilt from the ledger alone (see projectio
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+from functools import partial
 from typing import Any, Literal
 from uuid import UUID
 
@@ -107,30 +108,43 @@ class Standing:
 Decided = tuple[DecisionState, dict[str, Any]]
 
 
+# What comes of the choices on a form: `decide`, or another way where it asks another question.
+Decides = Callable[..., list[Decided]]
+Deciding = Callable[[Standing], list[Decided]]
+
+
 def record(
-    session: Session, subject_id: UUID, choices: Mapping[str, bool], shown: Shown, *, at: datetime
+    session: Session,
+    subject_id: UUID,
+    choices: Mapping[str, bool],
+    shown: Shown,
+    *,
+    at: datetime,
+    by: Decides | None = None,
 ) -> list[str]:
     """Record what a person chose on a form; return the ids of the entries that came of it.
 
-    What comes of it says `decide`. Raises what it raises, and UnknownSubject.
+    What comes of it says `decide`, or `by`. Raises what it raises, and UnknownSubject.
     """
+    register, by = purposes(session, at), by or decide
+    deciding = partial(by, register, choices=choices, shown=shown, at=at)
     session.flush()
-    recorded = _record(session, subject_id, choices, shown, at=at)
+    recorded = _record(session, subject_id, deciding, shown, at=at)
     if recorded is None:  # something happened to this person between reading and writing
         subjects.lock(session, subject_id)
-        recorded = _record(session, subject_id, choices, shown, at=at)
+        recorded = _record(session, subject_id, deciding, shown, at=at)
         if recorded is None:
             raise UnknownSubject(subject_id)  # cannot be: nobody changes what is locked
     return recorded
 
 
 def _record(
-    session: Session, subject_id: UUID, choices: Mapping[str, bool], shown: Shown, *, at: datetime
+    session: Session, subject_id: UUID, deciding: Deciding, shown: Shown, *, at: datetime
 ) -> list[str] | None:
     """Decide by what is known of the person, and record it if nothing happened meanwhile."""
     looked_up = {"subject": subject_id, "hash": shown.document.hash}
     standing = Standing.of(subject_id, session.execute(_STANDING, looked_up).all())
-    decided = decide(purposes(session), standing, choices, shown, at=at)
+    decided = deciding(standing)
     if not decided:
         return []
     recorded = _append(session, standing.known, decided, at=at)
@@ -167,10 +181,7 @@ def decide(
             continue
         if row is not None and row.ordinal > shown.seen:
             raise StalePresentation("decided anew since the form was served")
-        data = _decided(purpose, shown)
-        if state.permits:
-            data["expires_at"] = timestamp(months_later(at, purpose.validity_months))
-        decided.append((state, data))
+        decided.append((state, answered(purpose, state, shown, at=at)))
     return decided
 
 
@@ -187,7 +198,8 @@ def current(session: Session, subject_id: UUID, *, at: datetime) -> dict[str, De
 
 def history(session: Session, subject_id: UUID) -> list[Decision]:
     """Every decision of a person, oldest first, in the order they were recorded."""
-    return [Decision.of(entry) for entry in _consent_entries(session, subject_id)]
+    entries = subjects.entries(session, subject_id)
+    return [Decision.of(entry) for entry in entries if entry.type.startswith("consent.")]
 
 
 def expire_due(session: Session, *, at: datetime, limit: int = 500) -> dict[UUID, list[str]]:
@@ -274,7 +286,7 @@ def _next_state(
 ) -> DecisionState | None:
     """What yes and no are for somebody old enough. What has run out is answered as expired,
     whether or not the ledger has its entry yet."""
-    state = _effective(row, at) if row else DecisionState.UNKNOWN
+    state = effective(row, at) if row else DecisionState.UNKNOWN
     if yes:
         if row is not None and state.permits:
             return None if row.purpose_version == purpose.version else DecisionState.RENEWED
@@ -287,7 +299,8 @@ def _next_state(
     return None if state in refused and answered_this else DecisionState.REFUSED
 
 
-def _effective(row: Row[Any], at: datetime) -> DecisionState:
+def effective(row: Row[Any], at: datetime) -> DecisionState:
+    """The state of a stored decision at a time: a yes whose time is over has expired."""
     state = DecisionState(row.state)
     run_out = row.expires_at is not None and row.expires_at <= at
     return DecisionState.EXPIRED if state.permits and run_out else state
@@ -305,8 +318,13 @@ def _in_force(session: Session, subject_id: UUID, purpose_id: str) -> Row[Any] |
     return row if row and DecisionState(row.state).permits else None
 
 
-def _decided(purpose: Purpose, shown: Shown) -> dict[str, Any]:
+def answered(
+    purpose: Purpose, state: DecisionState, shown: Shown, *, at: datetime
+) -> dict[str, Any]:
+    """What the entry of an answer to a form says. A yes lasts as long as the form says."""
     content = shown.document.content
+    lasts = {one["id"]: one["validity_months"] for one in content["purposes"]}
+    expires_at = months_later(at, lasts[purpose.id]) if state.permits else None
     return {
         "purpose": purpose.id,
         "purpose_version": purpose.version,
@@ -314,6 +332,7 @@ def _decided(purpose: Purpose, shown: Shown) -> dict[str, Any]:
         "surface": content["surface"],
         "locale": content["locale"],
         "served_at": timestamp(shown.served_at),
+        **({"expires_at": timestamp(expires_at)} if expires_at else {}),
     }
 
 
@@ -370,7 +389,7 @@ def _as_decision(row: Row[Any], at: datetime) -> Decision:
     return Decision(
         entry_id=row.entry_id,
         purpose_id=row.purpose_id,
-        state=_effective(row, at),
+        state=effective(row, at),
         at=row.at,
         purpose_version=row.purpose_version,
         presentation=row.presentation,
@@ -378,9 +397,3 @@ def _as_decision(row: Row[Any], at: datetime) -> Decision:
         locale=None,
         expires_at=row.expires_at,
     )
-
-
-def _consent_entries(session: Session, subject_id: UUID) -> Iterator[Entry]:
-    for entry in subjects.entries(session, subject_id):
-        if entry.type.startswith("consent."):
-            yield entry

@@ -33,6 +33,19 @@ class NoticeVersion(Base):
     entry_id: Mapped[str] = mapped_column(ForeignKey("ledger_entry.id"))
 
 
+class NoticeTelling(Base):
+    """How far people have been told of a version that changes something material: up to and with
+    `cursor`, in the order of their ids. The cursor goes when all were told."""
+
+    __tablename__ = "notice_telling"
+
+    kind: Mapped[str] = mapped_column(String(20), primary_key=True)
+    effective_on: Mapped[date] = mapped_column(primary_key=True)
+    cursor: Mapped[UUID | None]
+    begun_at: Mapped[datetime]
+    finished_at: Mapped[datetime | None]
+
+
 class Presentation(Base):
     """What was shown, by the hash of its bytes. Insert only."""
 
@@ -74,3 +87,15 @@ class CurrentDecision(Base):
     def permitting(cls) -> TextClause:
         """That a row's state permits, in the very words of the partial index."""
         return text(_PERMITTING)
+
+
+class RenewalAsk(Base):
+    """That the person was asked, once, whether the yes of this entry shall go on: because its time
+    is nearly over, or because the purpose has another version (`purpose_version`) now."""
+
+    __tablename__ = "renewal_ask"
+
+    entry_id: Mapped[str] = mapped_column(String(32), primary_key=True)
+    purpose_version: Mapped[int] = mapped_column(primary_key=True)
+    subject_id: Mapped[UUID] = mapped_column(ForeignKey("subject.id"), index=True)
+    asked_at: Mapped[datetime]

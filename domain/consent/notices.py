@@ -119,18 +119,27 @@ def check_files(session: Session, content: Path) -> None:
 
 
 def check_in_force(session: Session, content: Path, *, at: datetime) -> None:
-    """Raise unless a notice of each kind is in force and says what `purposes.toml` says.
+    """Raise unless a notice of each kind is in force and says what `purposes.toml` says, now and
+    on each day on which it will say something else.
 
     Raises NoNotice, or ContentError when the purposes were changed without a new version.
     """
+    today = local_day(at)
+    for day in [today, *(one for one in purposes(session).turns() if one > today)]:
+        _check_on(session, content, day)
+
+
+def _check_on(session: Session, content: Path, today: date) -> None:
+    """Raise unless what is in force on this day says what `purposes.toml` says."""
     for kind in KINDS:
         for locale in LOCALES:
-            notice = in_force(session, kind, locale, on=local_day(at))
+            notice = in_force(session, kind, locale, on=today)
             folder = content / "notices" / kind / notice.effective_on.isoformat()
             text = (folder / f"{notice.locale}.md").read_text("utf-8")
-            day = notice.effective_on
-            written = writing.write_out(text, purposes(session), notice.locale, on=day)
-            if written.encode() != notice.content:
+            # A notice is written in the words of the day that it begins on.
+            said = writing.write_out(text, purposes(session), notice.locale, on=notice.effective_on)
+            told = writing.write_out(text, purposes(session), notice.locale, on=today)
+            if not notice.content == said.encode() == told.encode():
                 raise ContentError(
                     f"{content / 'purposes.toml'} or processors.toml says something else than the "
                     f"{kind} notice of {notice.effective_on}: make a new version of the notice "

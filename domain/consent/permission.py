@@ -18,6 +18,7 @@ from database import Database
 from domain.consent.decisions import DecisionState
 from domain.consent.models import CurrentDecision
 from domain.consent.purposes import Purpose, PurposeRegister
+from domain.dates import local_day
 from domain.subjects.models import Subject
 
 _SUBJECT, _DECISION = Subject.__table__, CurrentDecision.__table__
@@ -74,7 +75,8 @@ def permitted(
     not while they have restricted it (GDPR art. 18) or are being erased. Raises KeyError for a
     purpose that is not in the register: an undeclared purpose is a programming error, never a no.
     """
-    register: PurposeRegister = asked.info["purposes"]
+    loaded: PurposeRegister = asked.info["purposes"]
+    register = loaded.on(local_day(at))
     purpose = register.purposes[purpose_id]
     looked_up = {"subject": subject_id, "purpose": purpose_id}
     if isinstance(asked, Database):

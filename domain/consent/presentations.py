@@ -24,7 +24,13 @@ from sqlalchemy.orm import Session
 
 from domain.consent.errors import NoNotice, StalePresentation
 from domain.consent.models import NoticeVersion, Presentation
-from domain.consent.purposes import PurposeRegister, purposes
+from domain.consent.purposes import (
+    Purpose,
+    PurposeRegister,
+    Surface,
+    SurfaceText,
+    purposes,
+)
 from domain.dates import local_day, parse_timestamp, timestamp
 from domain.keys import Keyring, keyring
 from domain.locales import DEFAULT, LOCALES
@@ -63,7 +69,9 @@ IN_FORCE = and_(
 )
 _IN_FORCE = select(*NOTICE).where(IN_FORCE)
 _KEPT = 100
-_made: dict[tuple[int, str, str, Notice], tuple[PurposeRegister, Document]] = {}
+# The purposes that one person is asked about, on a surface that asks each what concerns them.
+Only = tuple[str, ...] | None
+_made: dict[tuple[int, str, str, Notice, Only], tuple[PurposeRegister, Document]] = {}
 
 
 @dataclass(frozen=True)
@@ -94,9 +102,13 @@ class Shown:
     seen: int = 0
 
 
-def current(session: Session, surface_id: str, locale: str, *, at: datetime) -> Document:
-    """What this surface shows now, in this language. Raises NoNotice."""
-    return _document(purposes(session), surface_id, locale, _notice_in_force(session, locale, at))
+def current(
+    session: Session, surface_id: str, locale: str, *, at: datetime, only: Only = None
+) -> Document:
+    """What this surface shows now, in this language; of its purposes those in `only`, where the
+    surface does not ask everybody for the same. Raises NoNotice."""
+    notice = _notice_in_force(session, locale, at)
+    return _document(purposes(session, at), surface_id, locale, notice, only)
 
 
 def token(session: Session, document: Document, *, at: datetime, seen: int = 0) -> str:
@@ -105,14 +117,22 @@ def token(session: Session, document: Document, *, at: datetime, seen: int = 0) 
     return _serializer(keyring(session).signing_key).dumps([document.hash, timestamp(at), seen])
 
 
-def shown(session: Session, surface_id: str, signed: str | None, *, at: datetime) -> Shown:
+def shown(
+    session: Session,
+    surface_id: str,
+    signed: str | None,
+    *,
+    at: datetime,
+    only: Only = None,
+) -> Shown:
     """What the token says was shown.
 
     Raises StalePresentation unless the token is ours, at most 12 hours old, and names what
     this surface still shows in one of the languages.
     """
     told = opened(keyring(session), signed, at=at)
-    return answered(purposes(session), surface_id, told, _notices_in_force(session, at))
+    register, published = purposes(session, at), _notices_in_force(session, at)
+    return answered(register, surface_id, told, published, only)
 
 
 def opened(ring: Keyring, signed: str | None, *, at: datetime) -> Token:
@@ -128,12 +148,16 @@ def opened(ring: Keyring, signed: str | None, *, at: datetime) -> Token:
 
 
 def answered(
-    register: PurposeRegister, surface_id: str, token: Token, published: Sequence[Notice]
+    register: PurposeRegister,
+    surface_id: str,
+    token: Token,
+    published: Sequence[Notice],
+    only: Only = None,
 ) -> Shown:
     """What was shown, by the notices in force. Raises StalePresentation unless this surface
     still shows it in one of the languages."""
     for locale in LOCALES:
-        document = _document(register, surface_id, locale, _choose(published, locale))
+        document = _document(register, surface_id, locale, _choose(published, locale), only)
         if document.hash == token.hash:
             return Shown(document, token.served_at, token.seen)
     raise StalePresentation("the words have changed since the form was served")
@@ -175,25 +199,28 @@ def _choose(published: Sequence[Notice], locale: str) -> Notice:
     return found
 
 
-def _document(register: PurposeRegister, surface_id: str, locale: str, notice: Notice) -> Document:
-    """The presentation made of these. Each is made once: the purposes do not change while the
-    site runs, and the notice seldom."""
-    place = (id(register), surface_id, locale, notice)
+def _document(
+    register: PurposeRegister, surface_id: str, locale: str, notice: Notice, only: Only
+) -> Document:
+    """The presentation made of these. Each is made once: purposes and notice change seldom while
+    the site runs."""
+    place = (id(register), surface_id, locale, notice, only)
     kept = _made.get(place)
     # The register is kept beside what was made of it, so that its place is not another's.
     if kept is None or kept[0] is not register:
         if len(_made) >= _KEPT:
             _made.clear()
-        content = _content(register, surface_id, locale, notice)
+        content = _content(register, surface_id, locale, notice, only)
         kept = _made[place] = (register, Document(rfc8785.dumps(content)))
     return kept[1]
 
 
 def _content(
-    register: PurposeRegister, surface_id: str, locale: str, notice: Notice
+    register: PurposeRegister, surface_id: str, locale: str, notice: Notice, only: Only
 ) -> dict[str, Any]:
     surface = register.surfaces[surface_id]
     words = surface.text[locale]
+    at_once = {"accept": words.accept, "refuse": words.refuse, "necessary": words.necessary}
     return {
         "v": 1,
         "surface": surface.id,
@@ -207,22 +234,30 @@ def _content(
         "heading": words.heading,
         "introduction": words.introduction,
         "button": words.button,
+        **{name: text for name, text in at_once.items() if text},
         "notice": {
             "effective_on": notice.effective_on.isoformat(),
             "hash": notice.hash,
             "label": words.notice,
         },
         "purposes": [
-            {
-                "id": purpose.id,
-                "version": purpose.version,
-                "name": purpose.text[locale].name,
-                "label": purpose.text[locale].label,
-                "wording": purpose.text[locale].wording,
-                "validity_months": purpose.validity_months,
-            }
-            for purpose in register.optional()
+            _asked(purpose, surface, words, locale)
+            for purpose in register.asked_on(surface)
+            if only is None or purpose.id in only
         ],
+    }
+
+
+def _asked(purpose: Purpose, surface: Surface, words: SurfaceText, locale: str) -> dict[str, Any]:
+    """A purpose in the words of this surface."""
+    text, own = purpose.text[locale], words.purpose.get(purpose.id, {})
+    return {
+        "id": purpose.id,
+        "version": purpose.version,
+        "name": text.name,
+        "label": own.get("label", text.label),
+        "wording": own.get("wording", text.wording),
+        "validity_months": surface.validity_months or purpose.validity_months,
     }
 
 

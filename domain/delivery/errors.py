@@ -51,11 +51,13 @@ class NotYet(DeliveryError):
 
 
 class TransportError(DeliveryError):
-    """The mail was not taken. `failure` is a class or a code, fit to be stored and logged."""
+    """The mail was not taken. `failure` is a class or a code, fit to be stored and logged;
+    `status` is the server's own (RFC 3463), where it gave one."""
 
-    def __init__(self, failure: str):
+    def __init__(self, failure: str, status: str | None = None):
         super().__init__(failure)
         self.failure = failure
+        self.status = status
 
 
 class TryLater(TransportError):
@@ -64,6 +66,18 @@ class TryLater(TransportError):
 
 class Refused(TransportError):
     """The server will never take this mail for this recipient: another try is a nuisance."""
+
+
+class NoMailbox(Refused):
+    """The server says that nobody reads mail at this address."""
+
+
+class Away(TransportError):
+    """No server, or one that takes mail from nobody now: this mail is no worse than any other."""
+
+
+class Unanswered(TransportError):
+    """The mail was given whole, and no answer came: nobody knows whether it was taken."""
 
 
 class BadMailUrl(DeliveryError):

@@ -17,7 +17,8 @@ from typing import Protocol, Self
 from urllib.parse import SplitResult, parse_qs, unquote, urlsplit
 from uuid import uuid4
 
-from domain.delivery.errors import BadMailUrl, Refused, TransportError, TryLater
+from domain.delivery.connections import Connection, FolderConnection, SmtpConnection
+from domain.delivery.errors import Away, BadMailUrl, Refused, TransportError, TryLater
 from domain.delivery.outbox import LAST_MAILS
 
 # For each exchange with the server; the dozen exchanges of a mail fit in a lease.
@@ -35,6 +36,13 @@ class Transport(Protocol):
 
     def send(self, mail: EmailMessage, *, kind: str) -> None:
         """Give the mail away. Raises Refused, TryLater, or whatever else went wrong."""
+
+
+class Connects(Protocol):
+    """Gives a connection for one mail after the other."""
+
+    def connect(self) -> Connection:
+        """A new one, or Away is raised."""
 
 
 @dataclass(frozen=True)
@@ -55,6 +63,10 @@ class FolderTransport:
             file.flush()
             os.fsync(file.fileno())
         draft.rename(self.path / name)
+
+    def connect(self) -> Connection:
+        """Nothing to connect to."""
+        return FolderConnection(self.path)
 
     def _remove_all_to(self, addresses: list[str]) -> None:
         gone = {address.casefold() for address in addresses}
@@ -99,6 +111,15 @@ class SmtpTransport:
             raise TryLater(f"SMTP {error.smtp_code}") from None
         except (smtplib.SMTPException, OSError) as error:
             raise TryLater(type(error).__name__) from None
+
+    def connect(self) -> Connection:
+        """A connection that is kept open."""
+        try:
+            return SmtpConnection(self._connected().server)
+        except smtplib.SMTPResponseException as error:
+            raise Away(f"SMTP {error.smtp_code}") from None
+        except (smtplib.SMTPException, OSError) as error:
+            raise Away(type(error).__name__) from None
 
     def _connected(self) -> _Connection:
         server: smtplib.SMTP
@@ -162,7 +183,7 @@ def is_loopback(host: str) -> bool:
         return host == "localhost"
 
 
-def transport(mail_url: str) -> Transport:
+def transport(mail_url: str) -> FolderTransport | SmtpTransport:
     """The transport that MAIL_URL names. Raises BadMailUrl, without the password."""
     scheme, _, rest = mail_url.partition(":")
     if scheme == "folder" and rest:

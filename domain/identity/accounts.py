@@ -127,6 +127,11 @@ def of_subject(session: Session, subject_id: UUID) -> Account | None:
     return session.scalar(sa.select(Account).where(Account.subject_id == subject_id))
 
 
+def staff(session: Session) -> list[Account]:
+    """The accounts of those who work for the operator."""
+    return list(session.scalars(sa.select(Account).where(Account.staff)))
+
+
 def never_confirmed(session: Session, *, before: datetime, limit: int) -> list[UUID]:
     """The subjects of accounts opened before a time, whose address nobody has confirmed."""
     statement = (
@@ -245,6 +250,24 @@ def take_new_address(session: Session, subject_id: UUID, *, at: datetime) -> str
     _subject(session, account).confirmed_at = at
     _bump(session, account)
     return old
+
+
+def mark_undeliverable(session: Session, subject_id: UUID, status: str, *, at: datetime) -> bool:
+    """Note that mail to the address fails for good, by which answer (RFC 3463): nobody writes to
+    it unasked any more. False where that stood there already, or nobody has an account.
+
+    Whoever follows a link that was mailed to the address takes it back (signed_links.consume).
+    """
+    marked = session.scalar(
+        sa.update(Account)
+        .where(Account.subject_id == subject_id, Account.undeliverable_at.is_(None))
+        .values(undeliverable_at=at, undeliverable_status=status[:10])
+        .returning(Account.id)
+        .execution_options(synchronize_session=False)
+    )
+    if marked is not None:
+        session.refresh(session.get_one(Account, marked))
+    return marked is not None
 
 
 def change_password(session: Session, account: Account, password_hash: str) -> None:

@@ -26,7 +26,7 @@ def export_account(session: Session, subject_id: UUID) -> list[dict[str, Any]]:
     if account is None:
         return []
     subject = session.get_one(Subject, subject_id)
-    confirmed = subject.confirmed_at
+    confirmed, failed = subject.confirmed_at, account.undeliverable_at
     return [
         {
             "id": str(account.id),
@@ -37,6 +37,9 @@ def export_account(session: Session, subject_id: UUID) -> list[dict[str, Any]]:
             "terms_accepted": account.terms_accepted,
             "stamp": account.stamp,
             "opened_at": timestamp(account.opened_at),
+            "staff": account.staff,
+            "undeliverable_at": timestamp(failed) if failed else None,
+            "undeliverable_status": account.undeliverable_status,
             "confirmed_at": timestamp(confirmed) if confirmed else None,
             "declared_age": subject.declared_age,
         }
@@ -148,6 +151,9 @@ HOLDINGS: tuple[Holding, ...] = (
                 "terms_accepted",
                 "stamp",
                 "opened_at",
+                "staff",
+                "undeliverable_at",
+                "undeliverable_status",
             )
         },
         export=export_account,

@@ -24,7 +24,8 @@ from domain.keys import keyring
 
 class LimitKind(StrEnum):
     """What is limited: trying a password, asking for a mail, asking for a right by address or from
-    the account, asking for the link to a case, and pressing the button behind a link.
+    the account, asking for the link to a case, pressing the button behind a link, and choosing as
+    a visitor.
 
     Requests are counted apart from other mails: who floods somebody with them must not keep them
     from a new password. Links to cases are counted apart from requests, because they may be about
@@ -37,6 +38,7 @@ class LimitKind(StrEnum):
     OWN = "own"
     FOLLOW = "follow"
     LINK = "link"
+    CHOICE = "choice"
 
 
 @dataclass(frozen=True)
@@ -71,6 +73,8 @@ LIMITS = {
     LimitKind.FOLLOW: (Limit(_EMAIL, 5, _DAY), Limit(_IP, 30, _HOUR)),
     # Opening a link counts for nothing: scanners do that.
     LimitKind.LINK: (Limit(_LINK, 10, _HOUR), Limit(_IP, 60, _HOUR)),
+    # Each may be an entry, which is kept for ever; and many people may come from one place.
+    LimitKind.CHOICE: (Limit(_IP, 120, _HOUR),),
 }
 LONGEST = max(limit.window for limits in LIMITS.values() for limit in limits)
 

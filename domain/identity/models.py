@@ -16,7 +16,9 @@ class Account(Base):
 
     `email_lookup` is a keyed hash of the address: the only way to find an account by it.
     `stamp` grows with each change that must end sessions and void links (password, address).
-    `pending_email` is a new address that its owner has not confirmed yet.
+    `pending_email` is a new address that its owner has not confirmed yet. `staff` is whether the
+    person works for the operator. `undeliverable_at` is when the address turned out to fail for
+    good, and `undeliverable_status` by which answer (RFC 3463): nobody writes to it unasked then.
     """
 
     __tablename__ = "account"
@@ -36,6 +38,9 @@ class Account(Base):
     terms_accepted: Mapped[str] = mapped_column(String(10))
     stamp: Mapped[int] = mapped_column(default=1)
     opened_at: Mapped[datetime]
+    staff: Mapped[bool] = mapped_column(default=False)
+    undeliverable_at: Mapped[datetime | None]
+    undeliverable_status: Mapped[str | None] = mapped_column(String(10))
 
 
 class Correspondent(Base):

@@ -36,6 +36,8 @@ class LinkKind(StrEnum):
 
     CONFIRM = "confirm"
     NEW_ADDRESS = "new_address"
+    # Shows that mail reaches the address after all: following any link does, and this does no more.
+    CHECK = "check"
     RESET = "reset"
     ACCESS = "access"
     PORTABILITY = "portability"
@@ -117,7 +119,11 @@ def look(session: Session, kind: LinkKind, token: str, *, at: datetime) -> Signe
 
 
 def consume(session: Session, kind: LinkKind, token: str, *, at: datetime) -> SignedLink:
-    """Use the link up and return it; raise as `look` does. Of several at once one succeeds."""
+    """Use the link up and return it; raise as `look` does. Of several at once one succeeds.
+
+    Mail to the address arrives, then: an account that it was thought to fail for is written to
+    again.
+    """
     link = look(session, kind, token, at=at)
     # From here to the end of the transaction nothing else happens to this person: a password
     # that is being changed right now has voided this link, or waits for what the link does.
@@ -141,6 +147,7 @@ def consume(session: Session, kind: LinkKind, token: str, *, at: datetime) -> Si
         look(session, kind, token, at=at)  # says what has happened since
         raise BadLink
     session.refresh(link)
+    _reached(session, link.subject_id)
     return link
 
 
@@ -173,6 +180,18 @@ def purge(session: Session, *, before: datetime, limit: int = 500) -> int:
     old = select(SignedLink.id).where(SignedLink.expires_at <= before).limit(limit)
     gone = delete(SignedLink).where(SignedLink.id.in_(old)).returning(SignedLink.id)
     return len(session.scalars(gone).all())
+
+
+def _reached(session: Session, subject_id: UUID) -> None:
+    reached = session.scalar(
+        update(Account)
+        .where(Account.subject_id == subject_id, Account.undeliverable_at.is_not(None))
+        .values(undeliverable_at=None, undeliverable_status=None)
+        .returning(Account.id)
+        .execution_options(synchronize_session=False)
+    )
+    if reached is not None:
+        session.refresh(session.get_one(Account, reached))
 
 
 def _check_signature(session: Session, kind: LinkKind, token: str) -> None:

@@ -131,6 +131,7 @@ def _is_root(value: Any) -> bool:
 _name = _matches(r"[a-z][a-z_]{0,39}")
 # Any 64 bytes at first: what was seen once need not be looked through again.
 _sha256 = Spelled(_matches(r"[0-9a-f]{64}"), r'"(.{64})"')
+_entry_id = _matches(r"[0-9a-f]{32}")
 _reference = _matches(r"[A-Z0-9-]{6,16}")
 _locale = _one_of("nb", "nn", "en")
 _version = _counted(4)
@@ -152,7 +153,7 @@ _viewing = _one_of("answering", "verifying", "security", "legal_claim", "audit")
 _PURPOSE: dict[str, _Holds] = {"purpose": _name, "purpose_version": _version}
 _SHOWN: dict[str, _Holds] = {
     "presentation": _sha256,
-    "surface": _one_of("register", "preferences"),
+    "surface": _one_of("register", "preferences", "visitor", "unsubscribe", "renewal"),
     "locale": _locale,
     "served_at": _is_time,
 }
@@ -171,6 +172,10 @@ SCHEMAS: Mapping[str, Mapping[str, _Holds]] = {
     "consent.expired": _PURPOSE,
     "consent.invalidated": {**_PURPOSE, "reason": _invalidation},
     "account.opened": {"terms": _is_date, "locale": _locale, "declared_age": _counted(2)},
+    # A visitor's choice, by their own receipt, was there when this account was opened.
+    "visitor.linked": {"purpose": _name, "entry": _entry_id},
+    "campaign.started": {"campaign": _entry_id, "purpose": _name, "hashes": _are_hashes},
+    "campaign.finished": {"campaign": _entry_id, "counts": _are_counts},
     "request.received": {**_REQUEST, "due_on": _is_date, "channel": _channel},
     "request.verified": {**_REQUEST, "channel": _channel},
     "request.fulfilled": _REQUEST,

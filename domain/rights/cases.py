@@ -15,6 +15,7 @@ from uuid import UUID, uuid4
 from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
 
+from domain.analytics import usage
 from domain.consent import decisions
 from domain.consent.purposes import purposes
 from domain.dates import add_months, local_day, timestamp
@@ -174,6 +175,7 @@ def object_to(session: Session, subject_id: UUID, purpose_id: str, *, at: dateti
     subjects.lock(session, subject_id)
     made = [subjects.record(session, subject_id, "objection.made", {"purpose": purpose.id}, at=at)]
     ended = decisions.invalidate(session, subject_id, purpose.id, "objection", at=at)
+    usage.follow(session, subject_id)
     return [*made, ended] if ended else made
 
 

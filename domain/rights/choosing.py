@@ -12,15 +12,16 @@ that a request does. So the ordinary case is one read and one write:
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from uuid import UUID
 
 from sqlalchemy import Uuid, bindparam, select
 
 from database import Database, table_of
+from domain.analytics import usage
 from domain.consent import decisions, presentations
-from domain.consent.decisions import Standing
+from domain.consent.decisions import Decided, DecisionState, Standing
 from domain.consent.presentations import Notice
 from domain.consent.statements import STANDING_AND_NOTICES
 from domain.dates import local_day
@@ -51,15 +52,21 @@ def choose(
     signed: str | None,
     choices: Mapping[str, bool],
     *,
+    signal: bool = False,
+    despite: bool = False,
     at: datetime,
 ) -> list[str]:
     """Record what a person chose on the form whose token is `signed`, and queue the mail about
-    it; return the ids of the entries. It is committed when this returns.
+    it; return the ids of the entries. It is committed when this returns, and with it what a yes
+    or no to being counted brings (domain/analytics/usage.py); `signal` is whether the browser
+    asks not to be counted. A yes that is said from there counts there; one that only stays as it
+    was does with `despite`, which the person asked for by itself.
 
     What comes of the choices says `decisions.decide`. Raises what it raises, UnknownSubject,
     TooManyTries, and what `presentations.shown` raises.
     """
-    register, ring = database.info["purposes"], database.info["keyring"]
+    register = database.info["purposes"].on(local_day(at))
+    ring = database.info["keyring"]
     token = presentations.opened(ring, signed, at=at)
     looked_up = {"subject": subject_id, "hash": token.hash, "on": local_day(at)}
     rows = database.every(STANDING_AND_NOTICES, looked_up)
@@ -67,22 +74,41 @@ def choose(
     published = [Notice(one.effective_on, one.locale, one.notice) for one in rows if one.locale]
     shown = presentations.answered(register, surface_id, token, published)
     decided = decisions.decide(register, standing, choices, shown, at=at)
-    if not decided:
+    despite = signal and choices.get(usage.PURPOSE, False) and (despite or _anew(decided))
+    if not decided and not despite:
         return []
     if any(state.permits for state, _ in decided):
         _spare(database, standing.known, at=at)
-    if standing.stored:
+    if standing.stored and not despite and not _ends_counting(standing, decided):
         entries, projection = decisions.written(ring, standing.known, decided, at=at)
         ids = [entry.id for entry in entries]
         mail = telling.message(database.info, subject_id, ids, at=at)
         with database.at_once() as connection:
             if recording.write(connection, standing.known, entries, projection, mail):
                 return ids
-    # The first to be shown these words, or something happened to this person since we read.
+    # The first to be shown these words, or something happened to this person since we read; or
+    # what was counted goes with the decision.
     with database.transaction() as session:
         ids = decisions.record(session, subject_id, choices, shown, at=at)
+        if despite:
+            usage.begin(session, subject_id=subject_id, despite_signal=True, at=at)
+        usage.follow(session, subject_id)
         telling.changed(session, subject_id, ids, at=at)
     return ids
+
+
+def _anew(decided: Sequence[Decided]) -> bool:
+    """Whether something about being counted was decided, and did not just stay ticked."""
+    return any(data["purpose"] == usage.PURPOSE for _, data in decided)
+
+
+def _ends_counting(standing: Standing, decided: Sequence[Decided]) -> bool:
+    """Whether a yes to being counted stands there and does not stand any more. Without one there
+    is nothing that could end."""
+    row = standing.newest.get(usage.PURPOSE)
+    if row is None or not DecisionState(row.state).permits:
+        return False
+    return any(data["purpose"] == usage.PURPOSE and not state.permits for state, data in decided)
 
 
 def _spare(database: Database, known: Known, *, at: datetime) -> None:

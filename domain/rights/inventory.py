@@ -8,10 +8,12 @@ key goes last.
 from __future__ import annotations
 
 from domain.accounting import records as accounting
+from domain.analytics import holdings as analytics
 from domain.consent import holdings as consent
 from domain.holding import Holding
 from domain.identity import correspondents, subscriptions
 from domain.identity import holdings as identity
+from domain.marketing import holdings as marketing
 from domain.rights import archives, brought, cases, held, messages, recipients, requests
 from domain.subjects import service as subjects
 
@@ -20,6 +22,8 @@ INVENTORY: tuple[Holding, ...] = (
     *archives.HOLDINGS,
     *cases.HOLDINGS,
     *recipients.HOLDINGS,
+    *analytics.HOLDINGS,
+    *marketing.HOLDINGS,
     *consent.HOLDINGS,
     *requests.HOLDINGS,
     *subscriptions.HOLDINGS,

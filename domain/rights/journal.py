@@ -21,6 +21,7 @@ from sqlalchemy.orm import Session
 from database import Database
 from domain.apart import apart
 from domain.keys import Keyring
+from domain.marketing import handing
 from domain.rights import erasure, held, joining, journal_file, marks, recipients
 from domain.rights.journal_file import Line, Word
 from domain.subjects import service as subjects
@@ -115,6 +116,7 @@ def _forget(session: Session, subject_id: UUID, line: Line | None, at: datetime)
     elif held.kept_back(session, subject_id) and erasure.begun(session, subject_id):
         return False  # what could go has gone
     recipients.let_go(session, subject_id)
+    handing.give_up(session, subject_id, at=at)  # it is handed over by nobody: the copy is older
     erasure.forget(session, subject_id, "restored", at=at, but=("recipients",))
     return True
 

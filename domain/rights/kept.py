@@ -11,14 +11,17 @@ from sqlalchemy.orm import Session
 
 from database import Base, Database
 from domain.accounting import records
+from domain.analytics import holdings as analytics
 from domain.consent.purposes import RetentionRule, purposes
 from domain.dates import local_day
 from domain.holding import Holding
 from domain.identity import accounts, limits, subscriptions
 from domain.identity.models import Correspondent
 from domain.keys import keyring
+from domain.marketing import holdings as newsletters
 from domain.rights import due, held, requests
 from domain.rights.due import BOOKS, Rows
+from domain.rights.elsewhere import CAMPAIGN_OVER, USED
 from domain.rights.inventory import INVENTORY
 from domain.subjects import service as subjects
 from domain.subjects.models import Subject
@@ -74,10 +77,22 @@ def _of(
             kept_back = back and rule.after == "case_closed"
             if not kept_back and (latest := _latest(session, subject_id, rows)):
                 ends.append((rule.id, _day(rule, latest)))
+        if (day := _elsewhere(session, subject_id, rule)) is not None:
+            name = rule.id
+            ends.append((rule.id, day))
     if not ends:
         return Kept(holding.name, name, None)
     rule_id, day = min(ends, key=lambda end: end[1])
     return Kept(holding.name, rule_id, day)
+
+
+def _elsewhere(session: Session, subject_id: UUID, rule: RetentionRule) -> date | None:
+    """The last day by a rule whose rows do not say themselves when its time began."""
+    if rule.after == USED and (day := analytics.last_day(session, subject_id)):
+        return rule.end(day)
+    if rule.after == CAMPAIGN_OVER and (over := newsletters.ended_at(session, subject_id)):
+        return _day(rule, over)
+    return None
 
 
 def _person(session: Session, subject: Subject, at: datetime) -> _End | None:

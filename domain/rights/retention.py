@@ -35,8 +35,9 @@ from domain.dates import local_day
 from domain.holding import Holding
 from domain.identity import limits, subscriptions
 from domain.ledger.append import append_anonymous
-from domain.rights import due, settling, warning
+from domain.rights import due, elsewhere, settling, warning
 from domain.rights.due import BOOKS, CUSTOMER, ERASURE, WORDS, People, Rows, Scope
+from domain.rights.elsewhere import Elsewhere
 from domain.rights.inventory import INVENTORY
 from domain.rights.kept import Kept, dates
 from domain.rights.models import RetentionRun
@@ -45,6 +46,7 @@ __all__ = ["Kept", "begin", "check", "dates", "purge", "staying", "step", "waiti
 
 # What the warned are counted under, beside the rules.
 WARNED = "warned"
+Work = People | Rows | Elsewhere
 # At most so many in one transaction.
 PEOPLE, ROWS = 50, 500
 # Any number, the same for all: two runs that begin at once wait for each other here.
@@ -66,7 +68,7 @@ def check(register: PurposeRegister, inventory: Sequence[Holding] = INVENTORY) -
     """Raise ContentError unless each rule ends something and each holding ends by a rule."""
     rules = register.retention
     for rule in rules.values():
-        if rule.after not in WORDS:
+        if rule.after not in WORDS | elsewhere.WORDS:
             raise ContentError(f"retention {rule.id}: nothing is known that is {rule.after!r}")
         if rule.limited == (rule.after == ERASURE):
             raise ContentError(f"retention {rule.id}: days or months, but not after {ERASURE}")
@@ -99,8 +101,9 @@ def _check_holding(register: PurposeRegister, holding: Holding) -> None:
         )
     for name in holding.retention:
         after = register.retention[name].after
-        ended = due.people(after) or due.rows(after, holding.tables) or after in (ERASURE, BOOKS)
-        if not ended:
+        tables = holding.tables
+        works = due.people(after) or due.rows(after, tables) or elsewhere.rows(after, tables)
+        if not works and after not in (ERASURE, BOOKS):
             raise ContentError(f"{holding.name}: nothing of it ends {after!r} (retention {name})")
 
 
@@ -151,10 +154,10 @@ def step(database: Database, run_id: UUID, *, at: datetime) -> Step | None:
 
 def works(
     register: PurposeRegister, inventory: Sequence[Holding]
-) -> Iterator[tuple[RetentionRule, Holding, People | Rows]]:
+) -> Iterator[tuple[RetentionRule, Holding, Work]]:
     """Everything that a run has to look for: people first, since their rows go with them."""
     ended: set[str] = set()
-    rows: list[tuple[RetentionRule, Holding, People | Rows]] = []
+    rows: list[tuple[RetentionRule, Holding, Work]] = []
     for holding in inventory:
         for name in holding.retention:
             rule = register.retention[name]
@@ -162,7 +165,8 @@ def works(
             if person is not None and name not in ended:
                 ended.add(name)
                 yield rule, holding, person
-            rows += [(rule, holding, one) for one in due.rows(rule.after, holding.tables)]
+            for words in (due.rows, elsewhere.rows):
+                rows += [(rule, holding, one) for one in words(rule.after, holding.tables)]
     yield from rows
 
 
@@ -172,7 +176,8 @@ def waiting(session: Session, *, at: datetime) -> dict[str, int]:
     register = purposes(session)
     for rule, holding, work in works(register, INVENTORY):
         scope = Scope(rule, holding.name, at)
-        found[rule.id] = found.get(rule.id, 0) + _count(session, work.due(scope))
+        rows = isinstance(work, Elsewhere)
+        found[rule.id] = found.get(rule.id, 0) + _count(session, work.due(scope), rows=rows)
         if rule.warn_days and isinstance(work, People):
             found[WARNED] += _count(session, due.to_warn(scope))
     books: Database | None = session.info.get("accounting")
@@ -209,7 +214,7 @@ def purge(database: Database, after: str, *, at: datetime) -> int:
     return gone
 
 
-def _part(database: Database, run_id: UUID, scope: Scope, work: People | Rows) -> int:
+def _part(database: Database, run_id: UUID, scope: Scope, work: Work) -> int:
     with database.reading() as session:
         if session.scalar(work.due(scope).limit(1)) is None:
             return 0
@@ -281,7 +286,8 @@ def _unfinished(session: Session) -> UUID | None:
     return session.scalar(select(RetentionRun.id).where(RetentionRun.finished_at.is_(None)))
 
 
-def _count(session: Session, ids: due.Ids) -> int:
+def _count(session: Session, ids: due.Ids, *, rows: bool = False) -> int:
+    """How many different ones are found, or how many rows."""
     (column,) = ids.selected_columns
-    found = ids.order_by(None).with_only_columns(func.count(column.distinct()))
-    return session.scalar(found) or 0
+    counted = func.count(column) if rows else func.count(column.distinct())
+    return session.scalar(ids.order_by(None).with_only_columns(counted)) or 0

@@ -14,6 +14,7 @@ from uuid import UUID
 from sqlalchemy.orm import Session
 
 from database import table_of
+from domain.analytics import usage
 from domain.consent import decisions
 from domain.delivery import outbox
 from domain.delivery.errors import NotYet
@@ -151,9 +152,9 @@ def take_hold(session: Session, subject_id: UUID) -> Subject | None:
 
 
 def expire_due(session: Session, *, at: datetime, limit: int = 500) -> int:
-    """Let consents expire whose time has run out, so many at most, and tell each person; return
-    how many."""
+    """Let consents expire whose time has run out, so many at most; return how many. Nobody is
+    written to: they were asked before (renewals.py), and no answer is an answer too."""
     expired = decisions.expire_due(session, at=at, limit=limit)
-    for subject_id, entries in expired.items():
-        changed(session, subject_id, entries, at=at)
+    for subject_id in expired:
+        usage.follow(session, subject_id)
     return sum(len(entries) for entries in expired.values())

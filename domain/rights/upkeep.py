@@ -10,19 +10,24 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import partial
 from weakref import WeakKeyDictionary
 
 import structlog
 from sqlalchemy.exc import InterfaceError, OperationalError
 
 from database import Database
+from domain.consent import purposes
 from domain.identity import limits
+from domain.marketing import campaigns
 from domain.rights import (
     cases,
     erasure,
     holds,
     journal,
+    notifying,
     recipients,
+    renewals,
     retention,
     settling,
     telling,
@@ -61,7 +66,9 @@ _rounds: WeakKeyDictionary[Database, _Rounds] = WeakKeyDictionary()
 
 
 def step(database: Database, *, at: datetime) -> bool:
-    """Do one small piece of whatever is due; False when nothing is."""
+    """Do one small piece of whatever is due; False when nothing is. It begins with the purposes
+    of the day, which a worker outlives."""
+    purposes.take_up(database.info, at=at)
     rounds = _rounds.setdefault(database, _Rounds())
     for chore in CHORES:
         due = rounds.due.get(chore.name)
@@ -160,6 +167,8 @@ CHORES = (
     Chore("holds", _batch(holds.end_due, limit=_PEOPLE), _MINUTE),
     Chore("tries", _tries, timedelta(minutes=10)),
     Chore("consents", _batch(telling.expire_due, limit=_PEOPLE), _HOUR),
+    Chore("renewals", partial(renewals.ask, limit=_PEOPLE), _HOUR),
+    Chore("notices", partial(notifying.tell, limit=_PEOPLE), _MINUTE),
     Chore("requests", _batch(settling.close_left, settling.any_request_left, limit=_PEOPLE), _HOUR),
     Chore(
         "unfinished",
@@ -175,6 +184,7 @@ CHORES = (
     Chore("recipients", _batch(recipients.note_told, recipients.any_told, limit=_PEOPLE), _HOUR),
     Chore("links", _purge("link_expired"), _HOUR),
     Chore("messages", _purge("message_closed"), _HOUR),
+    Chore("newsletters", _batch(campaigns.cancel_left, campaigns.any_left, limit=_PEOPLE), _HOUR),
     Chore("retention", _retention, _HOUR),
     Chore("vault", _vault, _MINUTE),
     Chore("journal", _journal, timedelta(days=1)),

@@ -23,6 +23,7 @@ import structlog
 from database import Database, table_of
 from domain.accounting import records
 from domain.accounting.models import AccountingRecord
+from domain.analytics import pseudonyms
 from domain.delivery import outbox
 from domain.epochs import Epoch, KeyFile
 from domain.keys import Keyring, SecretError
@@ -32,7 +33,7 @@ from domain.subjects import rotation, service
 from domain.subjects.errors import CannotRetire, CannotRotate
 from domain.subjects.models import VaultEpoch
 
-SEALED = (service.SEALED, outbox.SEALED)
+SEALED = (service.SEALED, outbox.SEALED, pseudonyms.SEALED)
 # In sessions of its own, whose role may add and delete and never change (domain/accounting).
 BOOKS = Sealed(
     "invoices", table_of(AccountingRecord).c.buyer, lambda row: b"accounting:" + row.bytes

@@ -24,7 +24,7 @@ COLUMNS: dict[str, dict[str, Place]] = {
     "account": {
         **_told("account", "id", "email", "pending_email", "name", "phone", "address"),
         **_told("account", "postal_code", "city", "locale", "terms_accepted", "stamp"),
-        **_told("account", "opened_at"),
+        **_told("account", "opened_at", "staff", "undeliverable_at", "undeliverable_status"),
         "subject_id": LINK,
         "email_lookup": KEYS,
         "password_hash": "as the fact that there is one: the hash would help only who guesses",
@@ -39,6 +39,26 @@ COLUMNS: dict[str, dict[str, Place]] = {
         "erasing_at": "beside the holdings: erasure_begun",
         "linked": "the number of entries, which are all there",
     },
+    "usage_key": {
+        "despite_signal": ("usage", "despite_signal"),
+        "begun_at": ("usage", "counted_since_at"),
+        "id": ROW,
+        "subject_id": LINK,
+        "key": KEYS,
+        **dict.fromkeys(("browser", "expires_at"), "a visitor's, whom nobody can name"),
+    },
+    "usage_event": {
+        **_told("usage", "kind", "day", "locale"),
+        "item": ("usage", "tip"),
+        "pseudonym": KEYS,
+    },
+    "campaign_delivery": {
+        **_told("newsletters", "state", "reason", "attempts"),
+        "closed_at": ("newsletters", "ended_at"),
+        "campaign_id": ("newsletters", "newsletter"),
+        "subject_id": LINK,
+        **dict.fromkeys(("due_at", "leased_until"), SCHEDULE),
+    },
     "entry_link": {"entry_id": ("entries", "entry"), "subject_id": LINK, "ordinal": "their order"},
     "current_decision": {
         "subject_id": LINK,
@@ -47,6 +67,12 @@ COLUMNS: dict[str, dict[str, Place]] = {
         "entry_id": ("decisions", "entry"),
         "presentation": ("decisions", "shown"),
         **_told("decisions", "at", "purpose_version", "expires_at"),
+    },
+    "renewal_ask": {
+        "entry_id": ("decisions", "entry"),
+        "purpose_version": "internal: so that nobody is asked twice about the same words",
+        "subject_id": LINK,
+        "asked_at": ("decisions", "renewal_asked_at"),
     },
     "data_subject_request": {
         **_told("requests", "reference", "kind", "state", "channel", "locale", "about_purpose"),

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Iterator
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from functools import partial
-from uuid import UUID
+from uuid import UUID, uuid4
 
 from sqlalchemy import Table, select
 from sqlalchemy.orm import Session
@@ -13,6 +14,10 @@ from sqlalchemy.orm import Session
 from database import Database
 from domain.accounting import records
 from domain.accounting.invoices import Invoice
+from domain.analytics import pseudonyms
+from domain.analytics.models import UsageEvent, UsageKey
+from domain.consent.models import CurrentDecision, RenewalAsk
+from domain.dates import local_day
 from domain.delivery import outbox
 from domain.delivery.models import OutboxMessage
 from domain.identity import accounts, limits, signed_links, subscriptions, vault
@@ -21,6 +26,9 @@ from domain.identity.limits import LimitKind
 from domain.identity.models import Correspondent
 from domain.identity.signed_links import LinkKind
 from domain.keys import keyring
+from domain.locales import LOCALES
+from domain.marketing import campaigns
+from domain.marketing.models import CampaignDelivery
 from domain.rights import archives, brought, cases, holds, recipients, requests
 from domain.rights.models import DataSubjectRequest, ExportPart
 from domain.rights.requests import RequestKind
@@ -79,6 +87,9 @@ def plant(session: Session) -> tuple[UUID, DataSubjectRequest]:
     signed_links.consume(session, LinkKind.RESET, token, at=NOON)
     plant_messages(session, who)
     plant_rights(session, who, access)
+    plant_usage(session, who, at=NOON)
+    plant_renewal(session, who, at=NOON)
+    plant_newsletter(session, who, at=NOON)
     session.flush()
     return who, erasure
 
@@ -130,6 +141,40 @@ def plant_rights(session: Session, who: UUID, request: DataSubjectRequest) -> No
         key, "export_part", copy.id, "sealed:0", WORDS["export_part", "sealed"].encode()
     )
     session.add(ExportPart(archive_id=copy.id, number=0, sealed=part))
+
+
+def plant_usage(session: Session, who: UUID, *, at: datetime) -> None:
+    """She is counted, and read a tip today."""
+    key = {"key": secrets.token_bytes(32), "despite_signal": True, "begun_at": at}
+    session.add(UsageKey(id=uuid4(), subject_id=who, **key))
+    session.flush()
+    day = local_day(at)
+    pseudonyms.make_month(session, pseudonyms.month_of(day))
+    (pseudonym,) = pseudonyms.of_member(session, who)
+    read = {"item": "kanaritips", "kind": "read", "day": day, "locale": "nb"}
+    session.add(UsageEvent(pseudonym=pseudonym, **read))
+    session.flush()
+
+
+def plant_renewal(session: Session, who: UUID, *, at: datetime) -> None:
+    """She was asked whether her yes goes on."""
+    yes = session.scalars(
+        select(CurrentDecision).where(
+            CurrentDecision.subject_id == who, CurrentDecision.purpose_id == "marketing"
+        )
+    ).one()
+    session.add(RenewalAsk(entry_id=yes.entry_id, purpose_version=1, subject_id=who, asked_at=at))
+    session.flush()
+
+
+def plant_newsletter(session: Session, who: UUID, *, at: datetime) -> None:
+    """One that did not reach her."""
+    text = campaigns.Text("Kanarinytt", "Les mer.")
+    campaign = campaigns.draft(session, dict.fromkeys(LOCALES, text), at=at)
+    failed = {"state": "failed", "reason": "SMTP 550", "attempts": 93}
+    times = {"due_at": at, "closed_at": at}
+    session.add(CampaignDelivery(campaign_id=campaign, subject_id=who, **failed, **times))
+    session.flush()
 
 
 def plant_messages(session: Session, who: UUID) -> None:

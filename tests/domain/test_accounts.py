@@ -287,6 +287,9 @@ def test_every_column_about_a_person_is_sealed(session: Session) -> None:
         "terms_accepted": "a date of the site's",
         "stamp": "a count",
         "opened_at": "needed to count",
+        "staff": "whether they work for the operator",
+        "undeliverable_at": "needed to find whom not to write to",
+        "undeliverable_status": "a code of RFC 3463",
     }
     columns = {column.key for column in inspect(Account).column_attrs}
     sealed = {*KARI.__dataclass_fields__, "pending_email"}

@@ -81,6 +81,7 @@ def test_no_column_of_any_table_leads_to_the_person_any_more(session: Session) -
         "attempt": len(LimitKind),
         "recipient_notice": before["recipient_notice"] + 1,
         **dict.fromkeys(("export_archive", "export_part", "request_text", "legal_hold"), 0),
+        **dict.fromkeys(("usage_key", "usage_event", "campaign_delivery", "renewal_ask"), 0),
         **dict.fromkeys(("correspondent", "imported_document", "subscription"), 0),
         "outbox_message": 2,
     }

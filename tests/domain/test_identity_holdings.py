@@ -30,6 +30,7 @@ def _filled(session: Session) -> Account:
     signed_links.consume(session, LinkKind.RESET, token, at=NOON + HOUR / 2)
     for address in (KARI.email, "ny@firma.example"):
         limits.spend(session, LimitKind.MAIL, address=address, ip="192.0.2.7", at=NOON)
+    accounts.mark_undeliverable(session, account.subject_id, "5.1.1", at=NOON)
     return account
 
 
@@ -54,6 +55,9 @@ def test_the_export_has_every_column_of_the_account(session: Session) -> None:
         "terms_accepted": "2026-11-01",
         "stamp": 1,
         "opened_at": "2026-11-22T12:00:00.000Z",
+        "staff": False,
+        "undeliverable_at": "2026-11-22T12:00:00.000Z",
+        "undeliverable_status": "5.1.1",
         "confirmed_at": None,
         "declared_age": 15,
     }

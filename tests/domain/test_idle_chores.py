@@ -20,7 +20,9 @@ from tests.domain.consenting import publish
 from tests.domain.identity_people import KARI, OLA, opened
 from tests.support import NOON
 
-SEARCHING = ("erasures", "requests", "unfinished", "registrations", "recipients")
+SEARCHING = (
+    *("erasures", "renewals", "notices", "requests", "unfinished", "registrations", "recipients"),
+)
 
 
 @pytest.mark.parametrize("backend", ["sqlite"], indirect=True)

@@ -54,6 +54,13 @@ GOOD: dict[str, dict[str, Any]] = {
     "subscription.ended": {"ended_on": "2026-12-31"},
     "account.imported": {"locale": "nn", "declared_age": 13},
     "staff.viewed": {"holdings": ["case_texts"], "purpose": "answering"},
+    "visitor.linked": {"purpose": "analytics", "entry": "0" * 32},
+    "campaign.started": {
+        "campaign": "0" * 32,
+        "purpose": "marketing",
+        "hashes": {"nb": HASH, "nn": HASH, "en": HASH},
+    },
+    "campaign.finished": {"campaign": "0" * 32, "counts": {"sent": 93, "uncertain": 0}},
     "retention.executed": {"counts": {"customer": 0, "messages": 12}},
     "vault.rotated": {"epoch": 2},
     "vault.epoch_retired": {"epoch": 1},

@@ -1,17 +1,22 @@
-"""What the notice of 23 November 2026 promises is what the site does: its numbers are the
-register's, and it speaks of everything that the rights brought."""
+"""What the notice of 24 November 2026 promises is what the site does: its numbers are the
+register's, and it speaks of everything that the rights, and the use of consent, brought."""
 
 from __future__ import annotations
 
-import pytest
+import re
 
+import pytest
+from flask import Flask
+
+from blueprints.site import cookies
+from domain.consent import renewing
 from domain.consent.purposes import PurposeRegister, RetentionRule
 from domain.identity.signed_links import FOLLOWED
 from domain.locales import LOCALES
 from domain.rights.inventory import INVENTORY
 from tests.domain.consenting import CONTENT
 
-FOLDER = CONTENT / "notices" / "privacy" / "2026-11-23"
+FOLDER = CONTENT / "notices" / "privacy" / "2026-11-24"
 TEXTS = {locale: (FOLDER / f"{locale}.md").read_text("utf-8") for locale in LOCALES}
 # Small numbers are written out.
 SPELLED = {
@@ -63,10 +68,32 @@ SAID: dict[str, tuple[str, str, str]] = {
         "til du har henta dei, og høgst {hours} timar",
         "until you have fetched them, and at most {hours} hours",
     ),
+    "deliveries": (
+        "slettes {days} dager etter at utsendingen er ferdig",
+        "sletta {days} dagar etter at utsendinga er ferdig",
+        "deleted {days} days after the sending is finished",
+    ),
+    "usage": (
+        "hver registrering slettes etter {months} måneder",
+        "kvar registrering blir sletta etter {months} månader",
+        "each record is deleted after {months} months",
+    ),
+    "visitors": (
+        "kjennetegnet ditt i høyst {months} måneder",
+        "kjenneteiknet ditt i høgst {months} månader",
+        "your mark for at most {months} months",
+    ),
 }
 WARNED = ("e-post {} dager før", "e-post {} dagar før", "by e-mail {} days before")
+ASKED = ("{} dager før et ja", "{} dagar før eit ja", "{} days before a yes on the account")
+# How long a yes lasts, on an account and in a browser.
+LASTS = (
+    "{} måneder og et ja i en nettleser i {}",
+    "{} månader og eit ja i ein nettlesar i {}",
+    "{} months and a yes in a browser for {}",
+)
 FOLLOWING = ("varer i {} dager", "varer i {} dagar", "lasts for {} days")
-# What the rights brought, by words that carry it in each language.
+# What the rights and the use of consent brought, by words that carry it in each language.
 BROUGHT = {
     "the page": ("/account/privacy",) * 3,
     "asking without an account": ("/requests/new",) * 3,
@@ -91,6 +118,19 @@ BROUGHT = {
     "no IP addresses": ("IP-adresser lagres ikke", "IP-adresser blir ikkje", "are not kept"),
     "the subscription": ("abonnementet er over", "abonnementet er over", "subscription is over"),
     "no identity document": ("legitimasjon", "legitimasjon", "identity document"),
+    "one click": ("melder deg av med ett trykk", "melder deg av med eitt trykk", "with one press"),
+    "no tracking": ("om du har åpnet det", "om du har opna det", "whether you have opened it"),
+    "bounces": ("og feilkoden", "og feilkoden", "and the error code"),
+    "pseudonyms": ("et pseudonym", "eit pseudonym", "a pseudonym"),
+    "a key of the month": ("en ny hver måned", "ein ny kvar månad", "a new one each month"),
+    "small groups": ("færre enn fem", "færre enn fem", "fewer than five"),
+    "visitors": ("kvitteringen din", "kvitteringa di", "your receipt"),
+    "the signal": ("`Sec-GPC: 1`",) * 3,
+    "the account counts": ("gjelder valget på", "gjeld valet på", "choice on the account counts"),
+    "expiry": ("og sender ingenting", "og sender ingenting", "and send nothing"),
+    "a new version": ("det gamle ja-et lenger", "det gamle ja-et lenger", "the old yes does not"),
+    "the ledger of campaigns": ("ikke til hvem", "ikkje til kven", "not to whom"),
+    "the visitor's page": ("(/consent)",) * 3,
 }
 
 
@@ -114,17 +154,32 @@ def test_its_numbers_are_those_of_the_register(
         assert said[place].format(**numbers(register.retention[name], locale)) in text
     assert WARNED[place].format(register.retention["customer"].warn_days) in text
     assert FOLLOWING[place].format(FOLLOWED.days) in text
+    assert ASKED[place].format(renewing.BEFORE.days) in text
+    assert register.numbers["renewal_days"] == renewing.BEFORE.days
+    lasts = register.purposes["analytics"].validity_months
+    assert lasts == register.purposes["marketing"].validity_months
+    assert LASTS[place].format(lasts, register.surfaces["visitor"].validity_months) in text
 
 
 @pytest.mark.requirement(3, 54, 62, 63)
 @pytest.mark.parametrize(("place", "locale"), list(enumerate(LOCALES)))
-def test_it_speaks_of_everything_that_the_rights_brought(place: int, locale: str) -> None:
+def test_it_speaks_of_everything_that_was_brought(place: int, locale: str) -> None:
     """The same in each language, section by section."""
     assert [what for what, words in BROUGHT.items() if words[place] not in TEXTS[locale]] == []
     shape = [line.split(" ")[0] for line in TEXTS[locale].splitlines() if line[:1] in ("#", "-")]
     assert shape == [
         line.split(" ")[0] for line in TEXTS["nb"].splitlines() if line[:1] in ("#", "-")
     ]
+
+
+@pytest.mark.requirement(3, 30)
+@pytest.mark.parametrize("backend", ["sqlite"], indirect=True)
+def test_it_names_every_cookie_of_the_register(app: Flask) -> None:
+    """And none that there is not. A site without HTTPS has the names without their prefix."""
+    with app.test_request_context():
+        told = {one.name for one in cookies.inventory()}
+    for text in TEXTS.values():
+        assert set(re.findall(r"^- `(?:__Host-)?([^`]+)`", text, re.MULTILINE)) == told
 
 
 @pytest.mark.requirement(51)

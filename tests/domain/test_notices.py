@@ -30,6 +30,7 @@ from tests.support.browser import Browser
 
 NOW_IN_FORCE = date(2026, 11, 22)
 NEXT = date(2026, 11, 23)
+WITH_VISITORS = date(2026, 11, 24)
 OLD = date(2018, 5, 7)
 
 
@@ -59,18 +60,19 @@ def test_publishing_stores_every_language_and_tells_the_ledger_once(session: Ses
         (row.kind, row.effective_on.isoformat(), row.locale): row.hash
         for row in session.scalars(select(NoticeVersion))
     }
-    assert len(entries(session)) == 4
+    assert len(entries(session)) == 5
     assert said == stored
     assert set(stored) == {
         ("privacy", "2018-05-07", "nb"),
         *(("privacy", "2026-11-22", locale) for locale in LOCALES),
         *(("privacy", "2026-11-23", locale) for locale in LOCALES),
+        *(("privacy", "2026-11-24", locale) for locale in LOCALES),
         *(("terms", "2026-11-22", locale) for locale in LOCALES),
     }
 
 
 @pytest.mark.requirement(6)
-@pytest.mark.parametrize("day", [OLD, NOW_IN_FORCE, NEXT])
+@pytest.mark.parametrize("day", [OLD, NOW_IN_FORCE, WITH_VISITORS])
 def test_the_page_of_a_version_shows_what_the_ledger_has_the_hash_of(
     client: Browser, database: Database, day: date
 ) -> None:
@@ -181,12 +183,12 @@ def test_old_decisions_keep_the_old_words(
     path = content / "purposes.toml"
     text = path.read_text("utf-8").replace("Lillemini AS sender deg", "Vi sender deg nå")
     path.write_text(text.replace('id = "marketing"\nversion = 1', 'id = "marketing"\nversion = 2'))
-    shutil.copytree(content / "notices/privacy/2026-11-23", content / "notices/privacy/2026-11-24")
-    later = NOON + timedelta(days=2)
+    shutil.copytree(content / "notices/privacy/2026-11-24", content / "notices/privacy/2026-11-25")
+    later = NOON + timedelta(days=3)
     with database.transaction() as session:
         session.info["purposes"] = purposes.load(content)
         published = notices.publish(session, content, at=later)
-        assert [one.effective_on for one in published] == [date(2026, 11, 24)]
+        assert [one.effective_on for one in published] == [date(2026, 11, 25)]
         notices.check_in_force(session, content, at=later)
         new = presentations.current(session, "preferences", "nb", at=later)
         assert "Vi sender deg nå" in new.bytes.decode()
@@ -257,7 +259,7 @@ COMPLETE = {
 
 
 @pytest.mark.requirement(3, 8, 89)
-@pytest.mark.parametrize("day", [NOW_IN_FORCE, NEXT])
+@pytest.mark.parametrize("day", [NOW_IN_FORCE, NEXT, WITH_VISITORS])
 @pytest.mark.parametrize(("number", "locale"), list(enumerate(LOCALES)))
 def test_the_notice_in_force_is_complete(
     session: Session, number: int, locale: str, day: date
@@ -284,11 +286,38 @@ def test_what_is_told_from_a_day_on_leaves_older_notices_as_they_were(session: S
     """The purpose that came with the rights stands in the new notice and not in the one before;
     on both days what is in force is what the register says."""
     publish(session)
-    (told,) = [one for one in session.info["purposes"] if one.since is not None]
-    assert (told.id, told.since) == ("rights", NEXT)
+    told = session.info["purposes"].purposes["rights"]
+    assert told.since == NEXT
     for day, stands in ((NOW_IN_FORCE, False), (NEXT, True)):
         notices.check_in_force(session, CONTENT, at=datetime(day.year, 11, day.day, 12, tzinfo=UTC))
         for locale in LOCALES:
             text = notices.in_force(session, "privacy", locale, on=day).content.decode()
             assert (told.text[locale].purpose in text) is stands
             assert text.count(f"### {told.text[locale].name}\n") == stands, "said once"
+
+
+@pytest.mark.requirement(1, 3, 6)
+def test_each_notice_keeps_the_words_of_the_purposes_of_its_day(session: Session) -> None:
+    """The new words about counting stand in the notice of their day, and the old ones for ever in
+    those before, whichever day it was that they were written out on."""
+    session.info["purposes"] = session.info["purposes"].on(WITH_VISITORS)
+    publish(session)
+    first, second = session.info["purposes"].versions["analytics"]
+    assert second.since == WITH_VISITORS
+    for day, said, other in ((NEXT, first, second), (WITH_VISITORS, second, first)):
+        notices.check_in_force(session, CONTENT, at=datetime(day.year, 11, day.day, 12, tzinfo=UTC))
+        for locale in LOCALES:
+            text = notices.in_force(session, "privacy", locale, on=day).content.decode()
+            assert said.text[locale].data in text
+            assert other.text[locale].data not in text
+
+
+@pytest.mark.requirement(3)
+def test_new_words_take_a_notice_of_their_day_before_the_day_comes(
+    session: Session, content: Path
+) -> None:
+    """The site does not start into a day on which its forms would say what no notice says."""
+    shutil.rmtree(content / "notices/privacy/2026-11-24")
+    notices.publish(session, content, at=NOON)
+    with pytest.raises(ContentError, match="make a new version"):
+        notices.check_in_force(session, content, at=NOON)

@@ -142,7 +142,7 @@ def test_a_form_may_lie_open_for_twelve_hours(
 ) -> None:
     """To the millisecond; then the words are shown again."""
     publish(session)
-    served = NOON + timedelta(days=1)  # in the night before, a new notice comes into force
+    served = NOON + timedelta(days=2)  # in the night before, a new notice comes into force
     document = presentations.current(session, "register", "nb", at=served)
     token = presentations.token(session, document, at=served, seen=7)
     if good:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import re
 import shutil
 from collections.abc import Callable
+from datetime import date
 from pathlib import Path
 
 import pytest
 
 from domain.consent import purposes
 from domain.consent.errors import ContentError, UnknownPurpose
-from domain.consent.purposes import Basis, PurposeRegister
+from domain.consent.purposes import Basis, Purpose, PurposeRegister, Surface
 from domain.locales import LOCALES
 from tests.domain.consenting import CONTENT
 
@@ -36,6 +37,11 @@ VAGUE = re.compile(
 )
 
 
+def versions(register: PurposeRegister) -> list[Purpose]:
+    """Every purpose in every version: older words are still read, in notices and in histories."""
+    return [one for several in register.versions.values() for one in several]
+
+
 @pytest.mark.requirement(1)
 def test_each_purpose_has_one_basis_data_recipients_and_retention(
     register: PurposeRegister,
@@ -45,7 +51,7 @@ def test_each_purpose_has_one_basis_data_recipients_and_retention(
     ids = ["account", "bookkeeping", "security", "support", "rights"]
     ids += ["marketing", "analytics"]
     assert list(register.purposes) == ids
-    for purpose in register:
+    for purpose in versions(register):
         assert purpose.article == ARTICLES[purpose.basis]
         assert purpose.version >= 1
         assert purpose.recipients
@@ -56,6 +62,25 @@ def test_each_purpose_has_one_basis_data_recipients_and_retention(
                 assert getattr(text, key).strip(), f"{purpose.id} [{locale}] {key}"
 
 
+@pytest.mark.requirement(2, 12)
+def test_what_is_kept_since_24_november_is_named_from_that_day_on(
+    register: PurposeRegister,
+) -> None:
+    """Who is counted so that nobody guesses and nobody fills the ledger; what stands on an account.
+    Neither rests on consent, so no yes lapses by it."""
+    said = {
+        ("security", "purpose"): ("fylle samtykkeloggen", "fylle samtykkeloggen", "fill the"),
+        ("security", "data"): ("uten konto", "utan konto", "without an account"),
+        ("account", "data"): ("feilkoden", "feilkoden", "the error code"),
+    }
+    for day, told in ((date(2026, 11, 23), False), (date(2026, 11, 24), True)):
+        there = register.on(day).purposes
+        for (name, part), words in said.items():
+            assert not there[name].optional
+            for locale, some in zip(LOCALES, words, strict=True):
+                assert (some in getattr(there[name].text[locale], part)) is told, (name, locale)
+
+
 @pytest.mark.requirement(1, 12)
 def test_only_consent_asks_and_it_asks_with_everything_to_decide_by(
     register: PurposeRegister,
@@ -64,7 +89,7 @@ def test_only_consent_asks_and_it_asks_with_everything_to_decide_by(
     rests on another basis has no box."""
     withdraw = {"nb": "Endre valgene dine", "nn": "Endre vala dine", "en": "Change your choices"}
     assert [purpose.id for purpose in register.optional()] == ["marketing", "analytics"]
-    for purpose in register:
+    for purpose in versions(register):
         for locale, text in purpose.text.items():
             assert bool(text.label) is bool(text.wording) is purpose.optional
             if purpose.optional:
@@ -77,13 +102,14 @@ def test_only_consent_asks_and_it_asks_with_everything_to_decide_by(
 @pytest.mark.requirement(8, 18)
 def test_no_word_is_vague_pressing_or_tempting(register: PurposeRegister) -> None:
     """In purposes and around the choices, in three languages."""
+    things: list[Purpose | Surface] = [*versions(register), *register.surfaces.values()]
     texts = {
-        f"{thing.id} [{locale}] {key}": str(value)
-        for thing in (*register, *register.surfaces.values())
+        f"{thing.id} {number} [{locale}] {key}": str(value)
+        for number, thing in enumerate(things)
         for locale, text in thing.text.items()
         for key, value in vars(text).items()
     }
-    assert len(texts) == 7 * 3 * 8 + 2 * 3 * 4
+    assert len(texts) == 10 * 3 * 8 + 5 * 3 * 8
     assert {where: found[0] for where, text in texts.items() if (found := VAGUE.search(text))} == {}
 
 
@@ -153,6 +179,9 @@ WRONG: list[tuple[str, Callable[[str], str], str]] = [
     ("purposes", _with('recipients = ["aws"]', 'recipients = ["wix"]'), "account.*wix"),
     ("purposes", _with('id = "bookkeeping"', 'id = "account"'), "account.*twice"),
     ("purposes", _with('id = "account"', ""), r"purpose.*id is missing"),
+    ("purposes", _with("version = 2", "version = 1"), "account.*twice"),
+    ("purposes", _without(r"^since = 2026-11-24$"), "account.*twice"),
+    ("purposes", _with("since = 2026-11-24", 'since = "soon"'), "account.*since is a day"),
     ("purposes", _with("version = 1", 'version = "1"'), "account.*version"),
     ("purposes", _with("version = 1", "version = 0"), "account.*version"),
     ("purposes", _with('heading = "To valg', 'headline = "To valg'), "register.*headline"),

@@ -181,6 +181,7 @@ def test_every_value_that_the_keyring_seals_is_sealed_again() -> None:
     }
     assert found == {
         "domain/accounting/records.py",
+        "domain/analytics/pseudonyms.py",
         "domain/delivery/outbox.py",
         "domain/sealed.py",
         "domain/subjects/service.py",

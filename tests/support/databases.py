@@ -111,7 +111,9 @@ class PostgresTemplate:
         return name
 
     def _made(self, name: str, source: str) -> Urls:
-        self._run("CREATE DATABASE {} TEMPLATE {} OWNER {}", name, source, self._owner)
+        # Copying the files is quicker than writing the log of it, where nothing waits for a disk.
+        made = "CREATE DATABASE {} TEMPLATE {} OWNER {} STRATEGY file_copy"
+        self._run(made, name, source, self._owner)
         # A copy has what is in its template, but not what was granted or revoked on it.
         self._run("REVOKE TEMPORARY ON DATABASE {} FROM PUBLIC", name)
         return Urls(

@@ -23,7 +23,7 @@ from domain.rights import telling
 BASE = "https://samtykke.example"
 # The links that do something, by the page that they lead to; and those that only show a case.
 KINDS = ("access", "portability", "rectification", "erasure", "restriction", "objection")
-WITH_LINK = ("confirm", "new_address", "reset", *KINDS)
+WITH_LINK = ("confirm", "new_address", "check_address", "reset", *KINDS)
 FOLLOWING = tuple(kind.removeprefix("mail.") for kind in telling.FOLLOWING)
 # Those that do something and say themselves for how long.
 OWN_TERMS = ("erasure_waiting", "export_ready", "imported")
@@ -46,6 +46,13 @@ FILLED = {
     "review_on": "2027-05-01",
     "ended_on": "2026-11-22",
     "hold": "0d0d0d0d",
+    "asked": [
+        {"name": "Newsletter", "until": "2026-12-22", "changed": False},
+        {"name": "Counting", "until": "2027-12-22", "changed": True},
+    ],
+    "notice": "privacy",
+    "effective_on": "2026-11-24",
+    "new": ["Analytics 2.", "Marketing 1."],
     "hours": 24,
     "days": 7,
 }

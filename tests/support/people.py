@@ -61,10 +61,11 @@ def sign_in(browser: Browser, guest: Guest = INGRID) -> Page:
 
 
 def become_customer(browser: Browser, mails: Mails, guest: Guest = INGRID) -> Page:
-    """Register, confirm and sign in."""
+    """Register, confirm and sign in, on the page that confirming leads to."""
     register(browser, guest)
-    confirm(browser, mails, guest)
-    return sign_in(browser, guest)
+    page = confirm(browser, mails, guest)
+    assert page.path == "/login", page.text
+    return browser.post("/login", {"email": guest.email, "password": guest.password}, page=page)
 
 
 def ask(browser: Browser, mails: Mails, kind: str, guest: Guest = INGRID, **filled: str) -> Page:

@@ -1,0 +1,1 @@
+"""Newsletters: written, sent to whoever says yes at the moment of sending, and unsubscribed."""

@@ -1,0 +1,1 @@
+"""The tips and tools that the operator writes."""
