@@ -25,25 +25,30 @@ from werkzeug.exceptions import HTTPException
 from werkzeug.middleware.proxy_fix import ProxyFix
 
 import blueprints.accounts
+import blueprints.api
 import blueprints.development
 import blueprints.ledger
 import blueprints.preferences
 import blueprints.requests
 import blueprints.site
+import blueprints.staff
 import commands
 import copies
 import extensions
 import headers
 import letters
 import logs
+import newsletters
+import signing
+import visiting
 from commands import starting
 from database import Database
-from domain.consent import notices, purposes
+from domain.consent import changes, notices, purposes
 from domain.consent.errors import ConsentError
 from domain.consent.purposes import PurposeRegister
-from domain.dates import OSLO
+from domain.dates import OSLO, local_day
 from domain.delivery.errors import BadMailUrl
-from domain.delivery.transports import transport
+from domain.delivery.transports import Connects, transport
 from domain.delivery.worker import Handler, Worker
 from domain.identity.errors import TooManyTries
 from domain.identity.passwords import Passwords
@@ -51,6 +56,7 @@ from domain.keys import KeyServiceError
 from domain.ledger.sequencer import Sequencer
 from domain.ledger.witnesses import Asking
 from domain.locales import DEFAULT, LOCALES
+from domain.marketing.sending import Sender
 from domain.rights import (
     exports,
     gate,
@@ -62,6 +68,7 @@ from domain.rights import (
     upkeep,
 )
 from domain.subjects.errors import UnknownSubject
+from domain.tips import library
 from settings import Settings, SettingsError
 
 if TYPE_CHECKING:
@@ -83,21 +90,26 @@ def create_app(settings: Settings | None = None) -> Flask:
         except (SettingsError, BadMailUrl, ConsentError) as error:
             raise SystemExit(f"Samtykke does not start: {error}") from None
     logs.configure()
-    register = purposes.load(settings.content, marketing_age=settings.marketing_age)
+    today = local_day(extensions.now())
+    register = purposes.load(settings.content, marketing_age=settings.marketing_age, on=today)
     retention.check(register)
     info: dict[str, object] = {
         "keyring": settings.keys,
         "log": settings.log,
         "purposes": register,
+        "changes": changes.load(settings.content),
         "mail_domain": letters.mail_domain(settings),
         "journal": settings.erasure_journal,
+        "renew_before": timedelta(days=settings.renewal_days),
     }
     info["accounting"] = _accounting(settings, info)
     database = Database(settings.database_url, info=info)
     app = Flask(__name__)
     app.config.update(_configuration(settings))
     _wire(app, settings, database, register)
+    app.before_request(lambda: purposes.take_up(database.info, at=extensions.now()))
     headers.init(app, secure=settings.secure)
+    _protect(app)
     _handle_errors(app)
     for package in (
         blueprints.site,
@@ -105,6 +117,8 @@ def create_app(settings: Settings | None = None) -> Flask:
         blueprints.preferences,
         blueprints.requests,
         blueprints.ledger,
+        blueprints.staff,
+        blueprints.api,
     ):
         app.register_blueprint(package.bp)
     if settings.development and settings.mail_url.startswith("folder:"):
@@ -174,7 +188,10 @@ def _wire(app: Flask, settings: Settings, database: Database, register: PurposeR
         "passwords": Passwords(settings.password_hashing),
         "operator": register.operator,
         "processors": register.processors,
+        "signer": signing.signer(settings),
+        "tips": library.load(settings.content),
         "worker": worker,
+        "sender": _sender(app, settings, database, post),
         "sequencer": Sequencer(database, extensions.now, Asking(extensions.now)),
         "housekeeping": partial(housekeeping, database),
         "exports": partial(
@@ -182,18 +199,36 @@ def _wire(app: Flask, settings: Settings, database: Database, register: PurposeR
         ),
     }
     extensions.init(app, parts)
+    _tell_templates(app, settings, register)
+
+
+def _tell_templates(app: Flask, settings: Settings, register: PurposeRegister) -> None:
+    """What every page may speak of."""
     app.jinja_env.globals.update(
         operator=register.operator,
         locales=LOCALES,
         locale=extensions.locale,
         language_url=extensions.language_url,
         csp_nonce=headers.csp_nonce,
+        visitors_choice=visiting.asked,
+        visitors_asked=visiting.asks_anything,
         link_minutes=int(settings.link_lifetime.total_seconds() // 60),
     )
     app.jinja_env.filters.update(
-        day=extensions.day, clock=extensions.clock, instant=datetime.fromisoformat
+        day=extensions.day,
+        clock=extensions.clock,
+        number=extensions.number,
+        instant=datetime.fromisoformat,
     )
     app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
+
+
+def _sender(app: Flask, settings: Settings, database: Database, post: Connects) -> Sender | None:
+    """What sends newsletters; None where the settings name no sender for them."""
+    if settings.marketing_from is None:
+        return None
+    make = newsletters.composing(app)
+    return Sender(database, post, make, extensions.now, rate=settings.campaign_rate)
 
 
 def _at_home(base_url: str, wsgi_app: WSGIApplication) -> WSGIApplication:
@@ -227,17 +262,21 @@ def _refuse_changed_notices(database: Database, settings: Settings) -> None:
         raise
 
 
-def _handle_errors(app: Flask) -> None:
+def _protect(app: Flask) -> None:
     @app.before_request
     def protect() -> None:
-        """Refuse a POST without a good token, but where the view shows its form again."""
+        """Refuse a POST without a good token, but where the view shows its form again or needs
+        none."""
+        view = app.view_functions.get(request.endpoint or "")
         try:
-            extensions.csrf.protect()
+            if not extensions.is_exempt(view):
+                extensions.csrf.protect()
         except CSRFError:
-            view = app.view_functions.get(request.endpoint or "")
             if view is not None and not getattr(view, "keeps_typed", False):
                 raise
 
+
+def _handle_errors(app: Flask) -> None:
     @app.errorhandler(HTTPException)
     def http(error: HTTPException) -> tuple[str, int, dict[str, str]] | HTTPException:
         if error.code is None or error.code < 400:

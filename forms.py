@@ -40,7 +40,7 @@ class SiteForm(FlaskForm):
         sent too often: then nothing else is looked at."""
         retry_at = g.get("retry_at")
         if retry_at is not None:
-            self.form_errors.append(_too_often(retry_at))
+            self.form_errors.append(too_often(retry_at))
             return False
         valid: bool = super().validate(extra_validators)
         if self.csrf_token.errors:
@@ -50,7 +50,8 @@ class SiteForm(FlaskForm):
         return valid
 
 
-def _too_often(retry_at: datetime) -> Markup:
+def too_often(retry_at: datetime) -> Markup:
+    """That something was sent too often, and when it may be sent."""
     at = Markup('<time datetime="{}">{}</time>').format(retry_at.isoformat(), clock(retry_at))
     if retry_at - now() < timedelta(hours=12):
         when = escape(_("You can try again at %(time)s.")) % {"time": at}
@@ -123,12 +124,17 @@ class ConsentForm(SiteForm):
         """Empty the boxes and say why: other words are shown now than were answered."""
         for field in self.consents():
             field.data = False
-        self.form_errors.append(
-            _(
-                "The choices have changed since this page was opened, or it was open for too "
-                "long. Nothing was recorded. Please read them and choose again."
-            )
+        self.form_errors.append(stale())
+
+
+def stale() -> str:
+    """That other words are shown now than were answered."""
+    return str(
+        _(
+            "The choices have changed since this page was opened, or it was open for too "
+            "long. Nothing was recorded. Please read them and choose again."
         )
+    )
 
 
 def stripped(text: str | None) -> str | None:

@@ -34,6 +34,7 @@ from settings import Settings
 _PATHS = {
     "confirm": "/confirm/",
     "new_address": "/confirm/",
+    "check_address": "/confirm/",
     "reset": "/password/reset/",
     **{kind.value: "/requests/verify/" for kind in intake.LINKS},
     "erasure_waiting": "/requests/verify/",
@@ -52,6 +53,8 @@ LETTERS = (
     "request_received",
     "case_unknown",
     "choices",
+    "renewal",
+    "notice_changed",
     "access_done",
     "rectification_done",
     "restriction_placed",
@@ -72,13 +75,15 @@ LETTERS = (
 # What a payload has as text, and the templates show as a day or a time.
 _TIMES = {
     "ended_on": date.fromisoformat,
+    "effective_on": date.fromisoformat,
     "until": datetime.fromisoformat,
     "review_on": date.fromisoformat,
     "accounting": date.fromisoformat,
 }
 # Anybody can enter somebody else's address and, as the name, an advertisement with a link.
-# Mail programs make links of such names, so we do not repeat them.
-_NO_NAME = re.compile(r"[/:@<>\\\d]|\S\.\S|.{61}")
+# Mail programs make links of such names, so we do not repeat them. Some take the full stops of East
+# Asia for ours, as browsers do (UTS #46).
+_NO_NAME = re.compile(r"[/:@<>\\\d]|\S[.\u3002\uff0e\uff61]\S|.{61}")
 
 
 def render(
@@ -107,7 +112,7 @@ def render(
             "erased": kind in LAST_MAILS or not payload.get("account", True),
         }
         subject = " ".join(_text(app, f"{name}/subject.txt", words).split())
-        plain = _tidy(_text(app, f"{name}/body.txt", words))
+        plain = tidy(_text(app, f"{name}/body.txt", words))
         html = _text(app, f"{name}/body.html", {**words, "subject": subject})
     mail = EmailMessage(policy=POLICY)
     mail["From"] = settings.mail_from
@@ -124,8 +129,10 @@ def render(
     mail.set_content(plain, cte="quoted-printable")
     mail.add_alternative(html, subtype="html", cte="quoted-printable")
     _enclose(mail, recorded)
-    # Last: making the mail multipart moves Content-* into its first part.
+    # Late: making the mail multipart moves Content-* into its first part.
     mail["Content-Language"] = locale
+    if (signer := app.extensions.get("signer")) is not None:
+        signer.sign(mail, at)
     return mail
 
 
@@ -154,15 +161,19 @@ def _words(
     return {
         **payload,
         "locale": locale,
-        "name": _greeted(payload.get("name")),
+        "name": greeted(payload.get("name")),
         "due_on": date.fromisoformat(due_on) if due_on else None,
         "cases": [
             {**one, "due_on": date.fromisoformat(one["due_on"])} for one in payload.get("cases", ())
         ],
         **{field: read(payload[field]) for field, read in _TIMES.items() if payload.get(field)},
-        "kept": [
-            {**one, "until": date.fromisoformat(one["until"])} for one in payload.get("kept", ())
-        ],
+        **{
+            listed: [
+                {**one, "until": date.fromisoformat(one["until"])}
+                for one in payload.get(listed, ())
+            ]
+            for listed in ("kept", "asked")
+        },
         "follow_days": FOLLOWED.days if f"{MAIL}{name}" in telling.FOLLOWING else None,
         "link": page(path + quote(payload["token"], safe="")) if path else None,
         "minutes": int(settings.link_lifetime.total_seconds() // 60),
@@ -183,9 +194,11 @@ def _text(app: Flask, template: str, words: Mapping[str, Any]) -> str:
     return app.jinja_env.get_template(f"email/{template}").render(words)
 
 
-def _greeted(name: str | None) -> str | None:
+def greeted(name: str | None) -> str | None:
+    """The name as a mail may repeat it; None where it could be somebody's advertisement."""
     plain = " ".join((name or "").split())
-    return None if not plain or _NO_NAME.search(plain) else plain
+    # What turns the direction of writing, or is not seen, would change the mail's own words.
+    return plain if plain.isprintable() and plain and not _NO_NAME.search(plain) else None
 
 
 def _ascii(domain: str) -> str:
@@ -193,7 +206,7 @@ def _ascii(domain: str) -> str:
     return domain if domain.isascii() else idna.encode(domain, uts46=True).decode()
 
 
-def _tidy(text: str) -> str:
+def tidy(text: str) -> str:
     """Text without what template tags leave: trailing blanks and runs of empty lines."""
     lines = "\n".join(line.strip() for line in text.splitlines())
     return re.sub(r"\n{3,}", "\n\n", lines).strip() + "\n"

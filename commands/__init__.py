@@ -9,6 +9,8 @@ def register(app: Flask) -> None:
     """Add the commands to the application."""
     from commands import (
         accounting,
+        bounces,
+        campaign,
         database,
         decisions,
         export,  # noqa: F401 - these five add their commands to ledger.group
@@ -23,6 +25,7 @@ def register(app: Flask) -> None:
         retention,
         sequencing,  # noqa: F401
         serve,
+        staff,
         subjects,
         subscriptions,
         vault,
@@ -34,6 +37,8 @@ def register(app: Flask) -> None:
 
     for command in (
         accounting.group,
+        bounces.bounces,
+        campaign.group,
         database.group,
         decisions.group,
         holds.group,
@@ -43,6 +48,7 @@ def register(app: Flask) -> None:
         requests.group,
         retention.group,
         serve.serve,
+        staff.group,
         subjects.group,
         subscriptions.group,
         vault.group,

@@ -9,13 +9,19 @@ import click
 
 from commands.ledger import group
 from commands.log_keys import extend
+from domain.analytics import usage
+from domain.keys import KeyServiceError
 from domain.ledger import log_keys, recovery
 from domain.ledger.errors import LedgerError
 from domain.ledger.key_file import next_key
 from domain.ledger.log import is_origin
 from domain.ledger.notes import SignerKey
 from domain.ledger.recovery import Loss
-from extensions import now, reading, settings
+from domain.marketing import campaigns
+from extensions import now, reading, settings, transaction
+
+# In one transaction.
+_BROWSERS = 100
 
 
 @group.command("recover")
@@ -38,13 +44,15 @@ def recover(origin: str | None, yes: bool) -> None:
         _tell(loss, name)
         if not yes and not loss.begun and click.prompt("Type the new origin to go on") != name:
             raise click.ClickException("nothing was changed")
+        _forget_browsers()
+        _stop_newsletters()
         signers = settings().log.signers
         if not loss.begun:
             signers = (*signers, _begin(loss, name))
         with reading() as session:
             kept = recovery.begin_file(session, loss, signers)
             log = log_keys.origin(session)
-    except (LedgerError, OSError) as error:
+    except (LedgerError, OSError, KeyServiceError) as error:
         raise click.ClickException(str(error)) from error
     click.echo(f"The log goes on as {log}. The lost checkpoint is kept in {kept}.")
     click.echo("Start the site and the worker again; publish the new verifier key, and why.")
@@ -79,6 +87,27 @@ def _tell(loss: Loss, name: str) -> None:
         click.echo("The database has gone on already; only the high-water file is to follow.")
     else:
         click.echo(f"The log would go on from the stored entries, as {name}.")
+
+
+def _forget_browsers() -> None:
+    """Stop counting every browser, and delete what was counted of them: some have said no since
+    the copy was made, and nobody knows which. Their cookies find no key then, and say no yes."""
+    gone = 0
+    while True:
+        with transaction() as session:
+            some = usage.end_browsers(session, limit=_BROWSERS)
+        gone += some
+        if some < _BROWSERS:
+            break
+    click.echo(f"Browsers that are not counted any more, and are asked anew: {gone}")
+
+
+def _stop_newsletters() -> None:
+    """Cancel what the copy was still sending: some have got it since the copy was made, and nobody
+    knows who (docs/decisions/0024)."""
+    with transaction() as session:
+        stopped = campaigns.cancel_all(session, at=now())
+    click.echo(f"{stopped} newsletters are cancelled: nobody knows who has got them.")
 
 
 def _begin(loss: Loss, name: str) -> SignerKey:

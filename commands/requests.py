@@ -19,12 +19,13 @@ from domain.consent.errors import UnknownPurpose
 from domain.dates import local_day, timestamp
 from domain.identity.errors import InvalidAddress
 from domain.locales import DEFAULT, LOCALES
+from domain.marketing import handing
 from domain.rights import cases, intake, requests, restricting
 from domain.rights.errors import RightsError
 from domain.rights.models import DataSubjectRequest
 from domain.rights.requests import RequestKind
 from domain.subjects import service as subjects
-from extensions import now, reading, settings, transaction
+from extensions import database, now, reading, settings, transaction
 
 MARKETING = "marketing"
 VIEWING = ("answering", "verifying", "security", "legal_claim", "audit")
@@ -149,6 +150,7 @@ def place(kind: str, about_purpose: str | None, locale: str, verified: bool) -> 
     payload |= {"about_purpose": about_purpose, "words": words.strip()}
     with _explained(), transaction() as session:
         case = _place(session, asked, payload, verified=verified)
+    _wait(case)
     click.echo(f"{case.reference} is {case.state} and due on {case.due_on}")
 
 
@@ -163,6 +165,7 @@ def withdraw_consent(purpose_id: str) -> None:
     payload = {"email": _words(), "locale": DEFAULT, "about_purpose": purpose_id}
     with _explained(), transaction() as session:
         case = _place(session, RequestKind.OBJECTION, payload, verified=True)
+    _wait(case)
     click.echo(f"{case.reference} is {case.state}")
 
 
@@ -187,6 +190,13 @@ def _place(
     requests.verify(session, case, channel="staff", at=at)
     cases.execute(session, case, at=at)
     return case
+
+
+def _wait(case: DataSubjectRequest) -> None:
+    """A restriction or an objection may stop newsletters: the person can be told that none comes
+    any more when the one that is just being handed over has left."""
+    if case.subject_id is not None and not handing.wait(database(), case.subject_id, at=now()):
+        click.echo("one newsletter was already on its way, and may still arrive", err=True)
 
 
 @contextmanager

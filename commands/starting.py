@@ -113,6 +113,7 @@ def _check_numbers(register: PurposeRegister, settings: Settings) -> None:
         "marketing_age": settings.marketing_age,
         "registration_age": settings.registration_age,
         "link_minutes": int(settings.link_lifetime.total_seconds() // 60),
+        "renewal_days": settings.renewal_days,
     }
     for name, number in done.items():
         said = register.numbers.get(name)

@@ -1,4 +1,5 @@
-"""`flask worker`: deliver what the outbox holds and sequence the log, until told to stop."""
+"""`flask worker`: deliver what the outbox holds, send newsletters and sequence the log, until told
+to stop."""
 
 from __future__ import annotations
 
@@ -18,6 +19,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from commands import starting
 from commands.copying import copying
+from commands.sending import sending
 from database import Database
 from domain.ledger.errors import LedgerError
 from extensions import now, settings
@@ -54,7 +56,8 @@ class Sequences(Protocol):
 @click.command("worker")
 @with_appcontext
 def worker() -> None:
-    """Deliver mails, sequence the log and do what was put off, until SIGTERM or Ctrl-C.
+    """Deliver mails, send newsletters, sequence the log and do what was put off, until SIGTERM or
+    Ctrl-C.
 
     The message in hand is finished first. A kill loses nothing: what was in hand is
     delivered again, and sequenced on, when its lease has run out.
@@ -66,7 +69,11 @@ def worker() -> None:
     starting.check_signs(settings())
     _check(extensions["database"], stop)
     log.info("worker_started")
-    with sequencing(extensions["sequencer"], stop), copying(extensions["exports"], stop):
+    with (
+        sequencing(extensions["sequencer"], stop),
+        copying(extensions["exports"], stop),
+        sending(extensions["sender"], stop),
+    ):
         database = extensions["database"]
         run(
             extensions["worker"],

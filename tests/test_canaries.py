@@ -21,6 +21,7 @@ from sqlalchemy.orm import Session
 import logs
 from database import Base, Database
 from domain.accounting import records
+from domain.analytics import pseudonyms
 from domain.dates import local_day
 from domain.identity import accounts, limits, signed_links
 from domain.identity.limits import LimitKind
@@ -40,7 +41,10 @@ from tests.domain.leaving import (
     WORDS,
     charge,
     plant_messages,
+    plant_newsletter,
+    plant_renewal,
     plant_rights,
+    plant_usage,
 )
 from tests.support import canaries
 from tests.support.browser import Browser
@@ -53,12 +57,17 @@ GUEST = Guest(**vars(RAGNHILD), password="kanarigult passord 93", choices={"mark
 # Columns that hold nothing here, each with the reason.
 EMPTY = {
     ("subject", "erasing_at"): "only while an erasure waits, and then nothing else happens",
+    **dict.fromkeys(
+        (("usage_key", "browser"), ("usage_key", "expires_at")), "a visitor's, not a member's"
+    ),
+    ("campaign_delivery", "leased_until"): "only while it is being sent",
     ("outbox_message", "leased_until"): "only while a worker has the message in hand",
 }
 # Times that follow from the ledger, which says them in the copy; the last would stop the flow.
 NATURAL = {("current_decision", name) for name in ("at", "expires_at")} | set(EMPTY)
 # What no column would hold by itself in this story.
 SAID = {
+    ("account", "undeliverable_status"): "5.1.1",
     ("outbox_message", "failure"): "Kanarifeil",
     ("data_subject_request", "about_purpose"): "marketing",
     ("data_subject_request", "reason"): "complexity",
@@ -67,7 +76,7 @@ SAID = {
 # buy, and words of ours.
 ANYBODY = {
     *("kind", "state", "author", "ground", "purpose_id", "about_purpose"),
-    *("presentation", "terms_accepted", "item"),
+    *("presentation", "terms_accepted", "item", "campaign_id"),
 }
 # The log keeps what happened, about nobody (DESIGN.md, "The ledger never contains a person").
 LOG = ("ledger_entry", "ledger_leaf", "ledger_pending")
@@ -152,6 +161,9 @@ def _plant_rest(session: Session) -> UUID:
     limits.spend(session, LimitKind.SIGN_IN, address=RAGNHILD.email, ip=IP, at=now())
     plant_messages(session, who)
     plant_rights(session, who, request)
+    plant_usage(session, who, at=now())
+    plant_renewal(session, who, at=now())
+    plant_newsletter(session, who, at=now())
     return who
 
 
@@ -174,6 +186,7 @@ def _mine(session: Session, who: UUID) -> dict[str, Any]:
     copies = select(column["export_archive"].id).where(column["export_archive"].subject_id == who)
     tries = [one.id for one in limits.tries(session, RAGNHILD.email)]
     customer = keyring(session).lookup("accounting.customer", who.hex)
+    counted = pseudonyms.of_member(session, who)
     mine = {
         name: columns["subject_id"] == who
         for name, columns in column.items()
@@ -185,6 +198,7 @@ def _mine(session: Session, who: UUID) -> dict[str, Any]:
         "export_part": column["export_part"].archive_id.in_(copies),
         "attempt": column["attempt"].id.in_(tries),
         "outbox_message": column["outbox_message"].about == who,
+        "usage_event": column["usage_event"].pseudonym.in_(counted),
         "accounting_record": column["accounting_record"].customer == customer,
     }
 

@@ -9,8 +9,10 @@ import pytest
 from bs4 import Tag
 from flask import Flask
 
+import extensions
 import settings as site_settings
 from database import Database
+from tests.domain.consenting import CONTENT
 from tests.support.browser import Browser, Page
 from tests.support.mails import Mails, link_in
 from tests.support.people import EMAIL, become_customer
@@ -18,15 +20,54 @@ from tests.support.tables import contents
 
 Visitors = Callable[..., Browser]
 
+# What takes a POST without a token of ours, what guards it, and the test that tries it.
+SAME_SITE = "who sends it has no session; the browser says from where (extensions.same_site)"
+GUARDED_OTHERWISE = {
+    "preferences.unsubscribe": "the token in its address (tests/blueprints/test_unsubscribe.py)",
+    "preferences.consent": SAME_SITE,
+    "site.answer": SAME_SITE,
+}
+
 
 def _posts(app: Flask) -> Iterator[str]:
     """The address of every route that takes a POST; a new one is covered by itself."""
     with app.test_request_context():
         for rule in app.url_map.iter_rules():
-            if "POST" in (rule.methods or ()):
+            if "POST" in (rule.methods or ()) and rule.endpoint not in GUARDED_OTHERWISE:
                 _, address = rule.build(dict.fromkeys(rule.arguments, "XXXX-XXXX")) or ("", "")
                 assert address, rule.rule
                 yield address
+
+
+def test_what_needs_no_token_has_another_guard(app: Flask) -> None:
+    """Whatever is exempt is named above, with why."""
+    exempt = {name for name, view in app.view_functions.items() if extensions.is_exempt(view)}
+    assert exempt == GUARDED_OTHERWISE.keys()
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"Sec-Fetch-Site": "cross-site"},
+        {"Sec-Fetch-Site": "same-site", "Origin": "http://samtykke.test"},
+        {"Sec-Fetch-Site": "", "Origin": "http://samtykke.test.evil.example"},
+        {"Sec-Fetch-Site": "", "Origin": "null"},
+    ],
+)
+def test_a_form_of_a_visitor_is_taken_from_our_own_pages_only(
+    app: Flask, database: Database, headers: dict[str, str]
+) -> None:
+    """As the browser says it of itself; nothing is stored, and no cookie set."""
+    slug = min(path.name for path in CONTENT.glob("tips/*.nb.md")).partition(".")[0]
+    sent = {name: value for name, value in headers.items() if value}
+    before = contents(database)
+    for endpoint, guard in GUARDED_OTHERWISE.items():
+        if guard is SAME_SITE:
+            (rule,) = app.url_map.iter_rules(endpoint)
+            _, address = rule.build(dict.fromkeys(rule.arguments, slug)) or ("", "")
+            answer = app.test_client().post(address, data={"answer": "yes"}, headers=sent)
+            assert (answer.status_code, answer.headers.get("Set-Cookie")) == (403, None), endpoint
+    assert contents(database) == before
 
 
 def _filled(form: Tag) -> dict[str, str]:

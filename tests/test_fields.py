@@ -12,6 +12,7 @@ from wtforms import Form
 
 import blueprints
 from domain.consent.purposes import PurposeRegister
+from domain.locales import LOCALES
 from forms import ConsentForm, SiteForm
 from tests.support.browser import Browser
 
@@ -24,6 +25,11 @@ NO_DATA = {
     "locale": "which language the person reads: part of the account (purpose account, its text)",
     "receipt": "a file to check: it is read, and nothing of it is kept",
     "text": "the same, pasted",
+    "seen": "made by the site: what of a newsletter was shown",
+    **dict.fromkeys(
+        (f"{part}_{locale}" for part in ("subject", "words") for locale in LOCALES),
+        "a newsletter, which staff write: about nobody",
+    ),
     "current": "the password again, to show that it is them; it is compared and not kept",
 }
 

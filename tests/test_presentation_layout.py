@@ -21,7 +21,11 @@ from tests.support.people import become_customer
 LAYOUTS = Path(__file__).parent.parent / "templates" / "presentations"
 # A presentation says which layout showed it, and the history shows it so for years. Were these
 # bytes changed, old decisions would be shown as they never looked: another look is another file.
-FROZEN = {"layout_1.html": "56044560497eb7684abc070b2a4e9068796480ed113edf6dd98847fff179fe33"}
+FROZEN = {
+    "layout_1.html": "56044560497eb7684abc070b2a4e9068796480ed113edf6dd98847fff179fe33",
+    "layout_2.html": "26750d500e0cb6ab663deea94b568dc62073ff55d79aedcb0de36db6bed82da4",
+    "layout_3.html": "7b1de56bcddb1d85f86f445f07913087e2cfb820954352a4ad6875275ac1f2f5",
+}
 
 pytestmark = pytest.mark.usefixtures("clock")
 
@@ -91,6 +95,20 @@ def test_the_preferences_page_adds_the_state_and_no_other_word(
     shown, button = expected(database, "preferences", locale)
     assert words(part) == shown
     assert [words(one) for one in page.soup.select("form.form .actions button")] == [[button]]
+
+
+@pytest.mark.requirement(12, 23, 45, 89)
+@pytest.mark.parametrize("locale", LOCALES)
+def test_the_section_shows_exactly_the_words_that_are_stored(
+    client: Browser, database: Database, locale: str
+) -> None:
+    """Every visible string of the visitors' choice, in order, with the three buttons."""
+    (section,) = client.get(f"/tips?lang={locale}").soup.select("section.visitor")
+    with database.reading() as session:
+        content = presentations.current(session, "visitor", locale, at=NOON).content
+    (*shown, notice), button = expected(database, "visitor", locale)
+    buttons = [button, content["accept"], content["refuse"]]
+    assert words(section) == [*shown, content["necessary"], notice, *buttons]
 
 
 @pytest.mark.requirement(45)

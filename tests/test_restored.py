@@ -25,13 +25,18 @@ from domain.identity import accounts
 from domain.ledger.entry import decode
 from domain.ledger.models import LedgerEntry
 from domain.ledger.notes import SignerKey
+from domain.marketing import campaigns
+from domain.marketing.campaigns import CampaignState
 from domain.rights import holds
 from extensions import now
 from settings import Settings
+from tests.blueprints.visiting import choose, counted
+from tests.domain.sendings import TEXTS, progress
 from tests.support.absence import Absent, do_without
 from tests.support.browser import Browser
 from tests.support.mails import Mails
 from tests.support.people import Guest, ask, become_customer, register, sign_in
+from tests.support.tables import count
 
 pytestmark = pytest.mark.requirement(82)
 
@@ -147,8 +152,14 @@ def test_nobody_comes_back_from_a_backup(
     tmp_path: Path,
 ) -> None:
     """They are gone before the first answer, without a mail; what a hold keeps stays; the log
-    verifies, and says what happened."""
+    verifies, and says what happened. No browser is counted, since nobody knows which said no."""
     yesterday(app, visitor, mails)
+    stranger = visitor(address="192.0.2.77")
+    choose(stranger, "accept")
+    assert counted(stranger, database)
+    with database.transaction() as session:
+        campaign = campaigns.draft(session, TEXTS, at=now())
+        campaigns.start(session, campaign, at=now())
     copy = back_up(settings, tmp_path)
 
     for number, guest in enumerate((GOES, HELD)):
@@ -171,7 +182,12 @@ def test_nobody_comes_back_from_a_backup(
         assert found(again.extensions["database"], GOES), "nothing is written before that"
         run(again, "database", "upgrade")
         assert " account" in run(again, "holds", "list")
+        assert count(again.extensions["database"], "usage_event")
         run(again, "ledger", "recover", "--yes")
+        for table in ("usage_key", "usage_event"):
+            assert count(again.extensions["database"], table) == 0
+        sending = progress(again.extensions["database"], campaign)
+        assert sending.state is CampaignState.CANCELLED, "some may have got it since"
 
     _starts_again(settings, sent)
 

@@ -8,6 +8,7 @@ import tomllib
 from collections.abc import Iterator
 from gettext import GNUTranslations
 from pathlib import Path
+from typing import Any
 
 import pytest
 from babel.messages.catalog import Catalog, Message
@@ -134,17 +135,27 @@ def test_whole_sentences_differ_between_bokmal_and_nynorsk() -> None:
 
 
 def _contents(locale: str) -> Iterator[str]:
-    """What `content/` says in a language: the notices, and its tables of the other files."""
+    """What `content/` says in a language: notices, tips, and its tables of the other files."""
     for path in sorted((ROOT / "content" / "notices").rglob(f"{locale}.md")):
+        yield path.read_text("utf-8")
+    for path in sorted((ROOT / "content" / "tips").glob(f"*.{locale}.md")):
         yield path.read_text("utf-8")
     for path in sorted((ROOT / "content").glob("*.toml")):
         tables: list[object] = [tomllib.loads(path.read_text("utf-8"))]
         for table in tables:
             if isinstance(table, dict):
-                yield from table.get(locale, {}).values()
+                yield from _words(table.get(locale, {}))
                 tables += table.values()
             elif isinstance(table, list):
                 tables += table
+
+
+def _words(table: dict[str, Any]) -> Iterator[str]:
+    for value in table.values():
+        if isinstance(value, dict):
+            yield from _words(value)
+        else:
+            yield str(value)
 
 
 @pytest.mark.requirement(89)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from uuid import UUID
 
 from flask import flash, redirect, render_template, request, url_for
@@ -11,6 +12,7 @@ from sqlalchemy.orm import Session
 
 from blueprints.accounts import bp
 from blueprints.accounts.forms import NewAddressForm, ProfileForm
+from domain.analytics import usage
 from domain.consent import decisions
 from domain.consent.purposes import purposes
 from domain.delivery import outbox
@@ -43,6 +45,7 @@ def account() -> ResponseReturnValue:
         values = {
             "person": accounts.person(session, own),
             "pending_email": accounts.pending_email(session, own),
+            "undeliverable_at": own.undeliverable_at,
             "opened_at": own.opened_at,
             "age": subject.declared_age,
             "requests": requests.of_subject(session, own.subject_id),
@@ -105,6 +108,24 @@ def email() -> ResponseReturnValue:
     return render_template("accounts/email.html", form=form), 422 if form.errors else 200
 
 
+@bp.post("/account/email/check")
+@login_required
+def check_address() -> ResponseReturnValue:
+    """Mail a link to an address that mail came back from: who follows it is written to again."""
+    at = now()
+    with reading() as session:
+        address = accounts.person(session, mine(session)).email
+    with transaction() as session:
+        limits.spend(session, LimitKind.MAIL, address=address, ip=client_ip(), at=at)
+    with transaction() as session:
+        subjects.lock(session, current_user.subject_id)
+        own = mine(session)
+        if own.undeliverable_at is not None:
+            _mail_link(session, own, LinkKind.CHECK, "mail.check_address", address, at=at)
+    flash(_("We have sent a link to your address."), "info")
+    return redirect(url_for("accounts.account"), code=303)
+
+
 def mine(session: Session) -> Account:
     """The signed-in person's account."""
     return session.get_one(Account, UUID(current_user.id))
@@ -122,6 +143,7 @@ def _correct(session: Session, form: ProfileForm, address: str) -> list[str]:
     accounts.set_locale(session, own, form.locale.data)
     accounts.declare_age(session, own, form.age.data)
     ended = decisions.invalidate_under_age(session, own.subject_id, at=at)
+    usage.follow(session, own.subject_id)
     telling.changed(session, own.subject_id, ended, at=at)
     return ended
 
@@ -133,16 +155,24 @@ def _ask_new_address(session: Session, wanted: str) -> None:
     new = accounts.request_new_address(session, own, wanted, at=at)
     if new is None:
         return
+    person = _mail_link(session, own, LinkKind.NEW_ADDRESS, "mail.new_address", new, at=at)
+    told = {"to": person.email, "name": person.name, "locale": own.locale}
+    outbox.post(session, "mail.address_changing", told, at=at, about=own.subject_id)
+
+
+def _mail_link(
+    session: Session, own: Account, kind: LinkKind, letter: str, to: str, *, at: datetime
+) -> accounts.Person:
+    """Mail a link to an address of the person's, and return who they are."""
     token = signed_links.issue(
         session,
-        LinkKind.NEW_ADDRESS,
+        kind,
         own.subject_id,
         stamp=own.stamp,
         lifetime=settings().link_lifetime,
         at=at,
     )
     person = accounts.person(session, own)
-    letter = {"to": new, "name": person.name, "locale": own.locale, "token": token}
-    outbox.post(session, "mail.new_address", letter, at=at, about=own.subject_id)
-    told = {"to": person.email, "name": person.name, "locale": own.locale}
-    outbox.post(session, "mail.address_changing", told, at=at, about=own.subject_id)
+    payload = {"to": to, "name": person.name, "locale": own.locale, "token": token}
+    outbox.post(session, letter, payload, at=at, about=own.subject_id)
+    return person

@@ -13,6 +13,7 @@ from sqlalchemy.orm import Session
 
 import extensions
 import link_session
+import underway
 from blueprints.accounts import bp
 from domain.consent import decisions
 from domain.consent.purposes import purposes
@@ -25,9 +26,13 @@ from domain.rights import erasure, joining, recipients
 from extensions import current_user, keeps_typed, locale, now, reading, transaction
 from forms import EmptyForm, PasswordProofForm, SiteForm
 
-KINDS = (LinkKind.CONFIRM, LinkKind.NEW_ADDRESS)
+KINDS = (LinkKind.CONFIRM, LinkKind.NEW_ADDRESS, LinkKind.CHECK)
 # Where to ask for a new link when one is too old.
-AGAIN = {LinkKind.CONFIRM.value: "accounts.register", LinkKind.NEW_ADDRESS.value: "accounts.email"}
+AGAIN = {
+    LinkKind.CONFIRM.value: "accounts.register",
+    LinkKind.NEW_ADDRESS.value: "accounts.email",
+    LinkKind.CHECK.value: "accounts.account",
+}
 
 
 @bp.get("/confirm/<token>")
@@ -68,12 +73,13 @@ def confirm_address() -> ResponseReturnValue:
     except (BadLink, AddressTaken):
         return link_session.bad()
     extensions.sign_out()
+    underway.wait(link.subject_id)  # no newsletter to an older address after this
     flash(_("Your e-mail address is confirmed. You can sign in."), "success")
     return redirect(url_for("accounts.login"), code=303)
 
 
 def _asked_here(link: SignedLink, token: str) -> bool:
-    """Whether this browser registered, or is signed in as who asked for the new address."""
+    """Whether this browser registered, or is signed in as who asked for the link."""
     if link.kind == LinkKind.CONFIRM:
         return secrets.compare_digest(str(cookie.get("registered")), _hash(token))
     return bool(current_user.is_authenticated and current_user.subject_id == link.subject_id)
@@ -110,6 +116,8 @@ def _confirm(session: Session, token: str) -> None:
     at = now()
     found = link_session.look(session, KINDS, token, at=at)
     link = signed_links.consume(session, LinkKind(found.kind), token, at=at)
+    if found.kind == LinkKind.CHECK:
+        return  # that it was followed is all it is for
     if found.kind == LinkKind.CONFIRM:
         accounts.confirm_address(session, link.subject_id, at=at)
         joining.join(session, link.subject_id, at=at)

@@ -15,8 +15,10 @@ from flask.typing import ResponseReturnValue
 from flask_babel import gettext as _
 from sqlalchemy.orm import Session
 
+import visiting
 from blueprints.accounts import bp, confirmation
 from blueprints.accounts.forms import RegisterForm, signed_in
+from domain.analytics import usage
 from domain.consent import decisions, notices, presentations
 from domain.consent.errors import StalePresentation
 from domain.consent.presentations import Document, Shown
@@ -40,6 +42,7 @@ from extensions import (
     passwords,
     reading,
     settings,
+    signal,
     transaction,
 )
 
@@ -54,7 +57,8 @@ def register() -> ResponseReturnValue:
     with reading() as session:
         document = presentations.current(session, "register", locale(), at=at)
         fresh = presentations.token(session, document, at=at)
-    form = RegisterForm.showing(document.content)
+    # The boxes are empty, but for what was said yes to in this very browser, on today's words.
+    form = RegisterForm.showing(document.content, data=_chosen_before(at))
     if request.method != "POST":
         return show(form, document, fresh)
     valid = form.validate()
@@ -71,6 +75,7 @@ def register() -> ResponseReturnValue:
     password_hash = passwords().hash(form.password.data)
     with transaction() as session:
         token = open_account(session, form, password_hash, shown, at=at)
+    visiting.follow("register", form.presentation.data, form.choices(), at=at)
     confirmation.remember(token)
     return redirect(url_for("accounts.registered"), code=303)
 
@@ -87,7 +92,11 @@ def show(form: RegisterForm, document: Document, token: str) -> str:
     with reading() as session:
         register = purposes(session)
     return render_template(
-        "accounts/register.html", form=form, content=document.content, register=register
+        "accounts/register.html",
+        form=form,
+        content=document.content,
+        register=register,
+        before=visiting.answers(),
     )
 
 
@@ -152,7 +161,11 @@ def _open(
         declared_age=form.age.data,
         at=at,
     )
+    for fact in _linked():
+        subjects.record(session, account.subject_id, "visitor.linked", fact, at=at)
     decisions.record(session, account.subject_id, form.choices(), shown, at=at)
+    if signal() and form.choices().get(usage.PURPOSE):
+        usage.begin(session, subject_id=account.subject_id, despite_signal=True, at=at)
     token = signed_links.issue(
         session,
         LinkKind.CONFIRM,
@@ -171,6 +184,24 @@ def _open(
     }
     outbox.post(session, "mail.confirm", letter, at=at, about=account.subject_id)
     return token, entries
+
+
+def _chosen_before(at: datetime) -> dict[str, bool]:
+    """The boxes of what was said yes to in this browser, as far as that counts now."""
+    return {
+        f"consent-{purpose_id}": answer.permits(signal=signal(), at=at)
+        for purpose_id, answer in visiting.answers().items()
+    }
+
+
+def _linked() -> list[dict[str, str]]:
+    """The receipts in this browser of what the form shows: by them the visitor's choices belong
+    to the account."""
+    return [
+        {"purpose": purpose_id, "entry": answer.entry_id}
+        for purpose_id, answer in visiting.answers().items()
+        if answer.entry_id is not None
+    ]
 
 
 def _old_enough(form: RegisterForm) -> bool:

@@ -7,6 +7,7 @@ from flask.typing import ResponseReturnValue
 from flask_babel import gettext as _
 
 import extensions
+import visiting
 from blueprints.accounts import bp
 from blueprints.accounts.forms import SignInForm, signed_in
 from domain.identity import accounts, limits
@@ -38,7 +39,27 @@ def login() -> ResponseReturnValue:
     # First: the session takes the stamp that goes with the password that was checked.
     extensions.sign_in(account)
     _welcome(account, form)
+    _tell_what_counts(account)
     return redirect(target, code=303)
+
+
+def _tell_what_counts(account: Account) -> None:
+    """Say where the account decided something else than was chosen in this browser: from now on
+    that counts, until its owner signs out."""
+    for name, yes in visiting.overruled(account.subject_id, at=now()):
+        if yes:
+            words = _(
+                "You are signed in, so your account’s answer counts, not the one given in "
+                "this browser: you have said yes to “%(purpose)s”.",
+                purpose=name,
+            )
+        else:
+            words = _(
+                "You are signed in, so your account’s answer counts, not the one given in "
+                "this browser: you have not said yes to “%(purpose)s”.",
+                purpose=name,
+            )
+        flash(words, "info")
 
 
 def _welcome(account: Account, form: SignInForm) -> None:

@@ -20,7 +20,7 @@ bp = Blueprint("development", __name__, url_prefix="/dev")
 
 # What FolderTransport names its files. Nothing else is opened, so no path leads out.
 _NAME = re.compile(r"[0-9TZ]+-[0-9a-f]{32}\.eml")
-_LINK = re.compile(r"https?://\S+")
+_LINK = re.compile(r"https?://[^\s<>]+")
 _SHOWN = ("Date", "From", "Reply-To", "To", "Subject", "Message-ID", "Content-Language")
 _SANDBOX = "allow-popups allow-top-navigation-by-user-activation"
 

@@ -53,13 +53,13 @@ def receipt(entry_id: str) -> ResponseReturnValue:
     entry = decode(_own(entry_id))
     kinds = ["text/html", "application/json"]
     page = request.accept_mimetypes.best_match(kinds, "text/html") == "text/html"
-    made = _made(entry_id)
-    if made is None:
-        response = _later(page=page)
+    found = wait_for(entry_id)
+    if found is None:
+        response = later(page=page)
     elif page:
-        response = make_response(_page(entry, made))
+        response = make_response(shown(entry, found, _ground(entry)))
     else:
-        response = _file(entry, "json", made.receipt.encode())
+        response = as_file(entry, "json", found.receipt.encode())
     response.vary.add("Accept")
     return response
 
@@ -69,11 +69,12 @@ def receipt(entry_id: str) -> ResponseReturnValue:
 def receipt_file(entry_id: str, ending: str) -> ResponseReturnValue:
     """The receipt, or its proof alone, to keep."""
     entry = decode(_own(entry_id))
-    made = _made(entry_id)
-    if made is None:
+    found = wait_for(entry_id)
+    if found is None:
         kinds = ["application/json", "text/html"]
-        return _later(page=request.accept_mimetypes.best_match(kinds) == "text/html")
-    return _file(entry, ending, made.receipt.encode() if ending == "json" else made.receipt.proof)
+        return later(page=request.accept_mimetypes.best_match(kinds) == "text/html")
+    content = found.receipt.encode() if ending == "json" else found.receipt.proof
+    return as_file(entry, ending, content)
 
 
 @bp.get(f"{_ADDRESS}.entry.json")
@@ -81,7 +82,7 @@ def receipt_file(entry_id: str, ending: str) -> ResponseReturnValue:
 def receipt_entry(entry_id: str) -> ResponseReturnValue:
     """The entry's exact bytes: what a proof alone is verified with."""
     content = _own(entry_id)
-    return _file(decode(content), "entry.json", content)
+    return as_file(decode(content), "entry.json", content)
 
 
 @bp.get(f"{_ADDRESS}.<any('kantara', '27560'):form>.json")
@@ -98,7 +99,7 @@ def receipt_record(entry_id: str, form: str) -> ResponseReturnValue:
     if document is None:
         abort(404)
     content = json.dumps(document, ensure_ascii=False, indent=2) + "\n"
-    return _file(entry, f"{form}.json", content.encode())
+    return as_file(entry, f"{form}.json", content.encode())
 
 
 def _own(entry_id: str) -> bytes:
@@ -110,7 +111,7 @@ def _own(entry_id: str) -> bytes:
     return content
 
 
-def _made(entry_id: str) -> Made | None:
+def wait_for(entry_id: str) -> Made | None:
     """The receipt; None where the entry still waits for its place, after waiting along for two
     seconds or, where others wait already, at once. Nothing is held while it sleeps."""
     made = _at_once(entry_id)
@@ -138,8 +139,8 @@ def _at_once(entry_id: str) -> Made | None:
         return Made(made, place, trusted, [one for one in known if one.key in signed])
 
 
-def _page(entry: Entry, made: Made) -> str:
-    ground = _ground(entry)
+def shown(entry: Entry, made: Made, ground: Ground | None, **more: object) -> str:
+    """The page of a receipt."""
     with reading() as session:
         register = purposes(session)
     return render_template(
@@ -155,10 +156,11 @@ def _page(entry: Entry, made: Made) -> str:
         recorded=ground is not None,
         permits=ground is not None and ground.decision.state.permits,
         register=register,
+        **more,
     )
 
 
-def _later(*, page: bool) -> Response:
+def later(*, page: bool) -> Response:
     """202: it was recorded, and the receipt comes in a moment."""
     if page:
         text = render_template("preferences/receipt_waiting.html", seconds=_SECONDS)
@@ -169,7 +171,8 @@ def _later(*, page: bool) -> Response:
     return response
 
 
-def _file(entry: Entry, ending: str, content: bytes) -> Response:
+def as_file(entry: Entry, ending: str, content: bytes) -> Response:
+    """What there is of an entry, as a file to keep."""
     kind = "application/json" if ending.endswith("json") else "text/plain"
     response = Response(content, mimetype=kind)
     file = f"{name(entry)}.{ending}"
@@ -219,6 +222,8 @@ def _sayings(ground: Ground) -> Sayings:
 def _collection(surface: str) -> str:
     if surface == "register":
         return str(_("A form on the website, where the account was opened."))
+    if surface == "unsubscribe":
+        return str(_("The link in a newsletter that ends it."))
     return str(_("A form on the website, on the page where choices are made."))
 
 

@@ -9,13 +9,17 @@ from flask import abort, flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 from flask_babel import gettext as _
 
+import underway
+import visiting
 from blueprints.preferences import bp
-from domain.consent import decisions, presentations
+from domain.analytics import usage
+from domain.consent import decisions, presentations, renewing
 from domain.consent.decisions import Decision
 from domain.consent.errors import StalePresentation, UnderAge
 from domain.consent.permission import Permission, permitted
 from domain.consent.presentations import Document, Shown
 from domain.consent.purposes import purposes
+from domain.marketing import campaigns
 from domain.rights import choosing
 from domain.subjects import service as subjects
 from extensions import (
@@ -26,6 +30,7 @@ from extensions import (
     login_required,
     now,
     reading,
+    signal,
 )
 from forms import ConsentForm, sent_from_here
 
@@ -85,7 +90,19 @@ def _save(at: datetime) -> ResponseReturnValue:
     """Record what was chosen, and nothing besides: the page is made when it is asked for again.
     Raises StalePresentation, UnderAge."""
     token, choices = ConsentForm.sent()
-    choosing.choose(database(), current_user.subject_id, "preferences", token, choices, at=at)
+    choosing.choose(
+        database(),
+        current_user.subject_id,
+        "preferences",
+        token,
+        choices,
+        signal=signal(),
+        despite="despite" in request.form,
+        at=at,
+    )
+    visiting.follow("preferences", token, choices, at=at)
+    if not choices.get(campaigns.PURPOSE):
+        underway.wait(current_user.subject_id)
     flash(_("Your choices are saved."), "success")
     return redirect(url_for("preferences.show"), code=303)
 
@@ -135,12 +152,15 @@ def _state(at: datetime) -> tuple[dict[str, Any], Document, str]:
         state = {
             "register": register,
             "current": decisions.current(session, subject_id, at=at),
+            "renewable": renewing.renewable(session, subject_id, at=at),
             "permission": permission,
             # The box shows what is in force; a yes that waits for the address is a yes.
             "ticked": {
                 purpose_id: answer in (Permission.PERMITTED, Permission.UNCONFIRMED_ADDRESS)
                 for purpose_id, answer in permission.items()
             },
+            # A yes that was said with no signal does not count in a browser that sends one.
+            "silenced": signal() and not usage.despite_signal(session, subject_id),
             "too_young": [
                 purpose.id
                 for purpose in register.optional()

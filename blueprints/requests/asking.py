@@ -9,6 +9,7 @@ from flask import redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 from flask_babel import gettext as _
 
+import underway
 from blueprints.requests import bp
 from blueprints.requests.admission import admit
 from blueprints.requests.forms import (
@@ -149,6 +150,7 @@ def _receive(kind: RequestKind, form: SiteForm, *, at: datetime) -> ResponseRetu
         if requests.verify(session, asked, channel="account", at=at):
             telling.tell(session, asked, "mail.request_received", at=at)
             cases.execute(session, asked, at=at)
+    underway.wait(who)  # a restriction or an objection may stop newsletters
     return admit(asked, acting=True)
 
 

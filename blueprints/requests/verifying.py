@@ -12,6 +12,7 @@ from flask.typing import ResponseReturnValue
 from sqlalchemy.orm import Session
 
 import link_session
+import underway
 from blueprints.requests import bp
 from blueprints.requests.admission import admit
 from domain.consent.purposes import purposes
@@ -66,6 +67,8 @@ def verify_request() -> ResponseReturnValue:
             at = now()
             kind = LinkKind(link_session.look(session, _KINDS, token, at=at).kind)
             asked = _follow(session, kind, token, at=at)
+        if asked.subject_id is not None:  # a restriction or an objection may stop newsletters
+            underway.wait(asked.subject_id)
     except ExpiredLink as expired:
         kind = LinkKind(expired.kind)
         return link_session.expired(_again(kind), brief=kind in _ASKED)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from datetime import UTC, timedelta
+from datetime import UTC, date, timedelta
 
-from flask import Response, current_app, redirect, url_for
+from flask import Response, current_app, jsonify, redirect, url_for
 from flask.typing import ResponseReturnValue
 from sqlalchemy import text
 from sqlalchemy.exc import SQLAlchemyError
@@ -15,6 +15,8 @@ from domain.rights import portability
 from extensions import now, reading, settings
 
 SECURITY_TXT_LIFETIME = timedelta(days=180)
+# Since when the signal is obeyed as it is now.
+GPC_SINCE = date(2026, 11, 24)
 
 
 @bp.get("/healthz")
@@ -53,6 +55,12 @@ def security_txt() -> ResponseReturnValue:
         f"Preferred-Languages: {', '.join(LOCALES)}\n"
         f"Canonical: {address}\n"
     )
+
+
+@bp.get("/.well-known/gpc.json")
+def gpc() -> ResponseReturnValue:
+    """That `Sec-GPC: 1` is obeyed here (Global Privacy Control): it is a no."""
+    return jsonify(gpc=True, lastUpdate=GPC_SINCE.isoformat())
 
 
 @bp.get("/.well-known/change-password")

@@ -6,15 +6,24 @@ from flask import Blueprint, current_app, render_template
 from flask.typing import ResponseReturnValue
 
 from blueprints.site.cookies import inventory
-from extensions import settings
+from domain.dates import local_day
+from domain.tips.library import Library
+from extensions import now
 
 bp = Blueprint("site", __name__)
+
+
+def library() -> Library:
+    """The tips of this site."""
+    found: Library = current_app.extensions["tips"]
+    return found
 
 
 @bp.get("/")
 def front() -> ResponseReturnValue:
     """What the service is, or, signed in, where to go from here."""
-    return render_template("site/front.html")
+    newest = library().newest(3, on=local_day(now()))
+    return render_template("site/front.html", newest=newest)
 
 
 @bp.get("/processors")
@@ -26,13 +35,7 @@ def processors() -> ResponseReturnValue:
 @bp.get("/cookies")
 def cookies() -> ResponseReturnValue:
     """Everything the site stores in the browser, and why."""
-    here = settings()
-    return render_template(
-        "site/cookies.html",
-        cookies=inventory(
-            secure=here.secure, idle=here.idle_timeout, absolute=here.absolute_timeout
-        ),
-    )
+    return render_template("site/cookies.html", cookies=inventory())
 
 
 @bp.get("/contact")

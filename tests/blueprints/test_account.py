@@ -11,8 +11,9 @@ from database import Database
 from domain.consent.permission import Permission, permitted
 from domain.identity import accounts
 from extensions import now
+from tests.support import NOON
 from tests.support.browser import Browser
-from tests.support.mails import Mails
+from tests.support.mails import Mails, link_in
 from tests.support.people import EMAIL, INGRID, become_customer
 from tests.support.tables import contents, decided
 
@@ -148,3 +149,25 @@ def test_saving_the_form_as_it_stands_changes_nothing_that_was_told(
     before = kept(database)
     assert customer.post("/account/details").path == "/account"
     assert kept(database) == before
+
+
+def test_an_address_that_fails_is_shown_and_taken_back_by_a_link(
+    client: Browser, mails: Mails, database: Database
+) -> None:
+    """Nothing is said of one that works. A link to the address, once followed, is enough; asking
+    for one is not."""
+    become_customer(client, mails)
+    assert not client.get("/account").soup.select(".note.error")
+    with database.transaction() as session:
+        account = accounts.find(session, EMAIL)
+        assert account
+        accounts.mark_undeliverable(session, account.subject_id, "5.1.1", at=NOON)
+    page = client.get("/account")
+    assert page.soup.select(".note.error form")
+    page = client.press(page, "/account/email/check")
+    assert page.soup.select(".note.error")
+    followed = client.get(link_in(mails.last(EMAIL)))
+    client.press(followed, "/confirm")
+    client.post("/login", {"email": EMAIL, "password": INGRID.password})
+    page = client.get("/account")
+    assert (page.path, page.soup.select(".note.error")) == ("/account", [])

@@ -8,7 +8,7 @@ from flask import Flask
 from domain.ledger.schemas import SCHEMAS
 
 # About nobody: these stand in no person's history.
-SITES_OWN = ("notice", "retention", "vault", "log", "key")
+SITES_OWN = ("notice", "retention", "vault", "log", "key", "campaign")
 OF_A_PERSON = [kind for kind in SCHEMAS if kind.partition(".")[0] not in SITES_OWN]
 TITLE = "{%% import 'macros/entries.html' as entries with context %%}{{ entries.title(%r, 'X') }}"
 

@@ -21,7 +21,7 @@ from domain.identity import accounts
 from domain.ledger import receipts
 from domain.ledger.log import Log
 from domain.ledger.receipts import Verified
-from domain.rights import telling, upkeep
+from domain.rights import telling
 from domain.subjects import service as subjects
 from extensions import now
 from tests.support.browser import Browser
@@ -120,22 +120,6 @@ def test_a_consent_that_ends_with_an_age_is_told(
     """Nobody pressed a button for it, so the mail is how the person learns of it."""
     ingrid.post("/account/details", {"age": "13"})
     assert types(proved(mails.last(EMAIL))) == ["consent.invalidated"]
-
-
-def test_consents_that_expire_are_told_in_one_mail(
-    app: Flask,
-    ingrid: Browser,
-    mails: Mails,
-    proved: Proved,
-    clock: time_machine.Traveller,
-) -> None:
-    """By the housekeeping, whatever ran out."""
-    ingrid.post("/preferences", {"consent-marketing": True, "consent-analytics": True})
-    before = len(mails.to(EMAIL))
-    clock.shift(timedelta(days=3 * 365))
-    upkeep.everything(app.extensions["database"], at=now())
-    (mail,) = mails.to(EMAIL)[before:]
-    assert types(proved(mail)) == ["consent.expired"] * 2
 
 
 @pytest.mark.requirement(73, 75)

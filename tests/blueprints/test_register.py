@@ -258,7 +258,7 @@ def test_a_form_stays_good_for_twelve_hours(
     visitor: Visitors, clock: time_machine.Traveller
 ) -> None:
     """A form that was open over a long day can still be sent."""
-    clock.shift(timedelta(days=1))  # in the night before, a new notice comes into force
+    clock.shift(timedelta(days=2))  # in the night before, the newest notice came into force
     browser = visitor(locale="en")
     page = browser.get("/register")
     clock.shift(timedelta(hours=11, minutes=59))

@@ -22,6 +22,8 @@ async ([rules, only]) => {
 """
 # What depends on colours alone: enough where only these are other than before.
 COLOURS = ("color-contrast", "link-in-text-block")
+# And what depends on how wide the page is.
+SIZES = ("target-size", "scrollable-region-focusable")
 _LAYOUT = """
 () => {
     const box = element => element.getBoundingClientRect();

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import pytest
 
 from database import Database
+from domain.identity import accounts
+from domain.keys import Keyring
+from domain.marketing import tokens
 from tests.browser.conftest import Newcomer
 from tests.browser.steps import fill, send, sign_in
 from tests.support.browser import Browser
 from tests.support.links import NEW_EMAIL, NEW_PASSWORD
 from tests.support.mails import Mails, link_in
 from tests.support.people import EMAIL, INGRID, become_customer, register
-from tests.support.tables import contents
+from tests.support.tables import contents, decided
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page
@@ -23,6 +26,7 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.browser
 
 TIMES = 10
+VISITS = 3
 
 
 @dataclass(frozen=True)
@@ -138,8 +142,8 @@ def test_opening_a_link_changes_nothing(
     mails: Mails,
     database: Database,
 ) -> None:
-    """Ten times with GET, with HEAD and in a browser that runs scripts, from elsewhere; then the
-    person's own click does what the mail said."""
+    """Ten times with GET and with HEAD, and again and again in a browser that runs scripts, from
+    elsewhere; then the person's own click does what the mail said."""
     mailed = LINKS[kind]
     mailed.asked(visitor(), mails)
     link = link_in(mails.last(mailed.to))
@@ -158,13 +162,45 @@ def test_opening_a_link_changes_nothing(
     mailed.press(person)
 
 
+@pytest.mark.requirement(40)
+def test_opening_an_unsubscribe_link_changes_nothing(
+    visitor: Callable[..., Browser],
+    newcomer: Newcomer,
+    mails: Mails,
+    database: Database,
+    keys: Keyring,
+) -> None:
+    """The same, and fetched beforehand, as browsers do; then the person's own click ends the
+    newsletter."""
+    become_customer(visitor(), mails, replace(INGRID, choices={"marketing": True}))
+    with database.reading() as session:
+        account = accounts.find(session, EMAIL)
+        assert account
+        link = f"/unsubscribe/{tokens.make(keys, account.subject_id, account.opened_at)}"
+    before = contents(database)
+
+    for _ in range(TIMES):
+        for purpose in ("", "prefetch", "prefetch;prerender"):
+            answer = visitor(address="198.51.100.8").get(link, Sec_Purpose=purpose)
+            assert (answer.status, answer.headers.get("Set-Cookie")) == (200, None)
+        assert visitor(address="198.51.100.9").get(link, method="HEAD").status == 200
+    scan(newcomer(ip="198.51.100.10"), link)
+    assert contents(database) == before
+
+    person = newcomer()
+    person.goto(link)
+    send(person)
+    assert ("withdrawn", "marketing") in decided(database)
+    assert not person.context.cookies()
+
+
 def scan(page: Page, link: str) -> None:
     """Open it again and again, wait for scripts, look at everything, press nothing."""
-    for time in range(TIMES):
+    for time in range(VISITS):
         page.goto(link, wait_until="load")
         assert page.locator("main form button").count() == 1
         assert "/confirm/" not in page.url
-        if time % 5 == 0:
+        if time == 0:
             # Left open for a moment; then what a script of the scanner's own might do.
             page.wait_for_timeout(250)
             page.mouse.move(200, 200)

@@ -105,3 +105,22 @@ def test_every_right_needs_no_scripts(
     assert send(page) == 200, "lifted"
     assert page.locator("[role=status] .success").count() == 1
     assert not page.locator("main form").count()
+
+
+@pytest.mark.requirement(26)
+def test_a_tool_and_an_answer_need_no_scripts(newcomer: Newcomer) -> None:
+    """A form leads to its result, and the answer comes back to the page with thanks: the browser
+    itself says that it was our page that asked."""
+    page = newcomer(javascript=False)
+    page.goto("/tips/clothes-for-the-weather")
+    page.locator("#temperature").fill("-3")
+    page.locator("#wind").check()
+    with page.expect_navigation():
+        page.locator("main form[method=get] button").click()
+    assert page.url.endswith("#result")
+    assert page.locator("#result dt").count() == 4
+    page.goto("/tips/rainy-days")
+    with page.expect_navigation():
+        page.locator('button[name="useful"][value="no"]').click()
+    assert page.url.endswith("/tips/rainy-days?answered=#useful")
+    assert page.locator("main [role=status]").is_visible()

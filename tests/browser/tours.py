@@ -15,8 +15,10 @@ from flask import Flask
 from time_machine import Traveller
 
 from database import Database
-from tests.browser import privacy_tour
+from tests.browser import privacy_tour, staff_tour
+from tests.browser.consent_tour import newsletter, renewal, visitor
 from tests.browser.privacy_tour import privacy
+from tests.browser.staff_tour import staff
 from tests.browser.steps import (
     choose,
     fill,
@@ -35,6 +37,10 @@ if TYPE_CHECKING:
     from playwright.sync_api import Page
 
 LONG_AGO = "2018-05-07"
+TOOLS = (
+    "clothes-for-the-weather?temperature=-3&weather=rain&wind=y",
+    "morning-planner?leave=07:30",
+)
 ASKING = ("/requests/new", "/requests/new?kind=objection", "/requests/follow")
 
 
@@ -74,6 +80,8 @@ def anyone(guide: Guide) -> Iterator[str]:
         *(f"/requests/new?kind={kind}" for kind in ("access", "objection", "enquiry")),
         *("/requests/follow", "/requests/sent?kind=enquiry"),
         *("/password/forgotten", "/password/forgotten/sent"),
+        *("/tips", "/tips/calmer-mornings", "/tips/rainy-days?answered="),
+        *(f"/tips/{tool}" for tool in TOOLS),
     )
 
 
@@ -97,6 +105,8 @@ def wrong(guide: Guide) -> Iterator[str]:
     fill(page, email=EMAIL, password="not this one")
     send(page)
     yield "/login, refused"
+    page.goto("/tips/morning-planner?leave=&pack=91")
+    yield "/tips/<slug>, a tool filled in wrongly"
 
 
 def account(guide: Guide) -> Iterator[str]:
@@ -125,6 +135,7 @@ def account(guide: Guide) -> Iterator[str]:
         page.locator("tbody a").first.click()
     yield "/dev/mail/<name>"
     yield from guide.go(f"{page.url}/html")
+    yield from newsletter(guide)
 
 
 def choices(guide: Guide) -> Iterator[str]:
@@ -153,6 +164,7 @@ def choices(guide: Guide) -> Iterator[str]:
     yield "/preferences, words that are not the current ones"
     yield from asked(guide)
     yield from guide.go("/account")
+    yield from renewal(guide)
 
 
 def asked(guide: Guide) -> Iterator[str]:
@@ -309,7 +321,7 @@ def failures(guide: Guide) -> Iterator[str]:
 
 TOURS: Mapping[str, Tour] = {
     tour.__name__: tour
-    for tour in (anyone, wrong, account, choices, ledger, links, privacy, failures)
+    for tour in (anyone, wrong, visitor, account, choices, ledger, links, privacy, staff, failures)
 }
 # The pages that the tours show, and what has no page of its own: files, redirects.
 ENDPOINTS: Mapping[str, frozenset[str]] = {
@@ -319,19 +331,22 @@ ENDPOINTS: Mapping[str, frozenset[str]] = {
             *("site.versions", "site.version", "development.mailbox"),
             *("accounts.register", "accounts.registered", "accounts.login", "requests.new"),
             *("requests.sent", "accounts.forgotten", "accounts.forgotten_sent"),
-            "requests.follow",
+            *("requests.follow", "site.tips", "site.tip"),
         }
     ),
     "wrong": frozenset({"accounts.register", "accounts.login", "requests.new", "requests.follow"}),
+    "visitor": frozenset({"preferences.consent", "preferences.visitor_receipt"}),
     "account": frozenset(
         {
             *("accounts.account", "accounts.details", "accounts.email", "accounts.password"),
             *("accounts.confirm_address", "development.mail", "development.html"),
+            *("preferences.unsubscribe", "preferences.decision"),
         }
     ),
     "choices": frozenset(
         {
             *("preferences.show", "preferences.history", "preferences.decision"),
+            "preferences.renew",
             *("preferences.receipt", "requests.new", "requests.show", "accounts.account"),
             *("requests.write", "requests.copy"),
         }
@@ -344,11 +359,13 @@ ENDPOINTS: Mapping[str, frozenset[str]] = {
         }
     ),
     "privacy": privacy_tour.ENDPOINTS,
+    "staff": staff_tour.ENDPOINTS,
     "failures": frozenset(),
 }
 PAGELESS = frozenset(
     {
         *("static", "site.healthz", "site.readyz", "site.security_txt", "site.change_password"),
+        *("site.gpc", "api.permission", "preferences.section"),
         "site.portability_schema",
         *("accounts.confirm", "accounts.reset", "requests.verify"),
         *("ledger.checkpoint", "ledger.key", "ledger.tile", "development.attachment"),

@@ -36,7 +36,7 @@ from tests.support.live import free_port
 from tests.support.mails import Mails
 from tests.support.people import Guest, become_customer
 
-ROUNDS = int(os.environ.get("CHAOS_ROUNDS", "200"))
+ROUNDS = int(os.environ.get("CHAOS_ROUNDS", "60"))
 PEOPLE = 5
 _LONGEST_ROUND = 0.15
 _GROWS = 10  # rounds in which the log must grow
