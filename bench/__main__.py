@@ -46,7 +46,7 @@ def _chosen(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--rounds", type=int, default=5, help="of each item")
     parser.add_argument("--tries", type=int, default=100, help="answers: for each group and form")
     parser.add_argument("--requests", type=int, help="capture, check, sequencing: in a round")
-    parser.add_argument("--subjects", type=int, help="audience, retention: people")
+    parser.add_argument("--subjects", type=int, help="audience, retention, campaign: people")
     parser.add_argument("--entries", type=int, help="audience and verification: in the log")
     parser.add_argument("--out", type=Path, default=_HERE, help="the directory of the results")
     return parser.parse_args(arguments)

@@ -9,9 +9,11 @@ from typing import Any
 from bench import (
     answers,
     audience,
+    campaign,
     capture,
     check,
     crowd,
+    events,
     resources,
     retention,
     sequencing,
@@ -41,6 +43,10 @@ class Sizes:
     def people(self) -> int:
         """Customers of a site that retention runs on."""
         return self.subjects or 2000
+
+    def mailed(self) -> int:
+        """People whom a newsletter goes to."""
+        return self.subjects or 5000
 
     def load(self, default: int) -> int:
         """Requests in a round."""
@@ -121,6 +127,17 @@ ITEMS: Mapping[str, Item] = {
         lambda backend, sizes, step: retention.measure(backend, people=sizes.people(), step=step),
         lambda sizes: retention.steps(sizes.people()),
         lambda sizes: {"people": sizes.people(), "due": sizes.people() // retention.ONE_IN},
+    ),
+    "events": Item(
+        lambda backend, sizes, step: events.measure(
+            backend, rounds=sizes.rounds, requests=sizes.load(600), step=step
+        ),
+        lambda sizes: events.steps(sizes.rounds),
+    ),
+    "campaign": Item(
+        lambda backend, sizes, step: campaign.measure(backend, people=sizes.mailed(), step=step),
+        lambda sizes: campaign.steps(sizes.mailed()),
+        lambda sizes: {"people": sizes.mailed()},
     ),
     "answers": Item(
         _answers,

@@ -155,6 +155,39 @@ TARGETS = (
         most=1.1,
     ),
     Target(
+        Figure(
+            "campaign",
+            "newsletter: mails a second against a bare loop's",
+            lambda it: it["rate_ratio"],
+        ),
+        least=0.5,
+    ),
+    Target(
+        Figure(
+            "campaign",
+            "newsletter: the gate's share of the time",
+            lambda it: it["gate_share"],
+        ),
+        below=0.2,
+    ),
+    Target(
+        Figure(
+            "campaign",
+            "newsletter: memory at the end against that at a tenth",
+            lambda it: it["growth"],
+        ),
+        most=1.1,
+    ),
+    Target(
+        Figure(
+            "events",
+            "the section that asks visitors: bytes on the way",
+            lambda it: it["section_bytes"],
+            "{:.0f}",
+        ),
+        most=2048,
+    ),
+    Target(
         Figure("resources", "web process at rest", lambda it: median(it["web_rest"]), "{:.0f} MB"),
         below=130,
     ),
@@ -228,6 +261,34 @@ FIGURES = (
         "retention",
         "slowest sign-up beside it against the slowest alone",
         lambda it: it["longest_beside"] / it["longest_alone"],
+    ),
+    Figure("campaign", "newsletter: mails a second", lambda it: it["rate"], "{:.0f}"),
+    Figure(
+        "campaign",
+        "newsletter: from the click to the first mail",
+        lambda it: it["click"] * 1000,
+        "{:.0f} ms",
+    ),
+    Figure(
+        "events",
+        "a tip's page with the section, against without: time of the middle answer",
+        lambda it: it["asked_ratio"],
+    ),
+    Figure(
+        "events",
+        "a tip's page that is counted, against one that is not: time of the middle answer",
+        lambda it: it["counted_ratio"],
+    ),
+    Figure(
+        "events",
+        "pages a second that are counted, 4 clients",
+        lambda it: median(it["counted"]["rate"]),
+        "{:.0f}",
+    ),
+    Figure(
+        "events",
+        "an event recorded in process, against a bare durable insert",
+        lambda it: it["event_ratio"],
     ),
     Figure(
         "resources",
