@@ -211,6 +211,7 @@ def _tell_templates(app: Flask, settings: Settings, register: PurposeRegister) -
         language_url=extensions.language_url,
         csp_nonce=headers.csp_nonce,
         visitors_choice=visiting.asked,
+        choice_saved=visiting.saved,
         visitors_asked=visiting.asks_anything,
         link_minutes=int(settings.link_lifetime.total_seconds() // 60),
     )

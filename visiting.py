@@ -52,6 +52,8 @@ CHOICE, COUNTING = "choice", "counting"
 # The pages that ask. Every page leads to /consent, where everybody can choose at any time.
 ASKING = frozenset({"site.front", "site.tips", "site.tip"})
 _KEY = select(UsageKey.id).where(UsageKey.browser == bindparam("browser"))
+# So long after it was made a page says of a choice that it is saved.
+_JUST = timedelta(seconds=30)
 _MARK = re.compile(r"[A-Za-z0-9_-]{32}")
 
 
@@ -119,6 +121,20 @@ def asked() -> Asked | None:
     """What the section of this page asks; None where it is no page that asks, and where there is
     nothing to ask."""
     return asked_from(request.path) if request.endpoint in ASKING else None
+
+
+def saved() -> bool:
+    """Whether what this browser chose was chosen right now, so that the page that asked says so: it
+    has no session to remember it in."""
+    if request.endpoint not in ASKING or current_user.is_authenticated:
+        return False
+    chosen = choice()
+    return chosen is not None and just_now(chosen, at=now())
+
+
+def just_now(chosen: Choice, *, at: datetime) -> bool:
+    """Whether it was made so shortly ago that a page still says that it is saved."""
+    return timedelta() <= at - chosen.at < _JUST
 
 
 def asked_from(page: str) -> Asked | None:

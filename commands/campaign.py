@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ from uuid import UUID
 import click
 from flask import Flask, current_app
 from flask.cli import AppGroup
+from sqlalchemy.exc import InterfaceError, OperationalError
 
 import newsletters
 from commands import starting
@@ -146,10 +147,13 @@ def send(campaign: UUID, yes: bool) -> None:
     elif state is not CampaignState.SENDING:
         raise click.ClickException(f"it is {state}")
     try:
-        with _until_told() as stop:
+        with _until_told() as stop, closing(sender):
             _send(sender, database(), campaign, stop)
-    finally:
-        sender.close()
+    except (OperationalError, InterfaceError):
+        # Not its text: a database error quotes the row.
+        raise click.ClickException(
+            "the database is away; nothing is lost and nothing is sent twice: run it again"
+        ) from None
 
 
 @contextmanager

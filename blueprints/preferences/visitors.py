@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 from flask import abort, current_app, g, redirect, render_template, request, url_for
@@ -36,8 +36,6 @@ from extensions import (
 )
 from forms import ConsentForm, stale, too_often
 
-# So long after it was made the page says of a choice that it is saved: no session remembers.
-_JUST = timedelta(seconds=30)
 # So much is shown of what was counted.
 _MOST = 100
 
@@ -131,7 +129,7 @@ def _page(*errors: str) -> str:
         counted=_counted(),
         most=_MOST,
         titles=current_app.extensions["tips"].titles(locale()),
-        saved=not errors and chosen is not None and at - chosen.at < _JUST,
+        saved=not errors and chosen is not None and visiting.just_now(chosen, at=at),
         errors=errors,
         at=at,
     )

@@ -44,13 +44,16 @@ class OnItsWay(MarketingError):
         self.subject_id = subject_id
 
 
-def wait(database: Database, subject_id: UUID, *, at: datetime, patience: float = PATIENCE) -> bool:
-    """Wait until no newsletter to this person is being handed over; False where one still is.
+def wait(
+    database: Database, subject_id: UUID, *, at: datetime, patience: float | None = None
+) -> bool:
+    """Wait until no newsletter to this person is being handed over, for PATIENCE seconds unless
+    told otherwise; False where one still is.
 
     To be called after what stops newsletters was committed, and before that is answered. Nothing
     is sent to them after this; where it is False, one mail was on its way already.
     """
-    until = time.monotonic() + patience
+    until = time.monotonic() + (PATIENCE if patience is None else patience)
     values = {"subject": subject_id, "at": at}
     while database.first(_ON_ITS_WAY, values) is not None:
         if time.monotonic() > until:

@@ -55,14 +55,20 @@ def test_the_section_comes_first_and_hides_nothing(client: Browser, path: str) -
     ],
 )
 def test_an_answer_comes_back_to_the_page_and_is_not_asked_for_again(
-    client: Browser, database: Database, button: str, ticked: Mapping[str, bool], state: str
+    client: Browser,
+    database: Database,
+    clock: Traveller,
+    button: str,
+    ticked: Mapping[str, bool],
+    state: str,
 ) -> None:
-    """One entry about nobody; the page as it was, with its address; a mark in the browser and a
-    row here only for a yes."""
+    """One entry about nobody; the page as it was, with its address, where it is said for a moment
+    that the choice is saved; a mark in the browser and a row here only for a yes."""
     page = client.get(f"{TIP}?after=rainy-days")
     assert client.cookie("choice") is None
     page = client.submit(page, page.form({}, "/consent"), ticked, button=button)
     assert (page.status, page.path) == (200, f"{TIP}?after=rainy-days")
+    assert page.soup.select("main [role=status]"), "it says that the choice is saved"
     assert not any(asks(client, path) for path in ("/", "/tips", TIP))
     assert decided(database) == [(state, "analytics")]
     assert not contents(database)["entry_link"]
@@ -71,6 +77,8 @@ def test_an_answer_comes_back_to_the_page_and_is_not_asked_for_again(
     assert count(database, "usage_key") == yes
     assert client.cookie("session") is None
     assert counted(client, database) == yes
+    clock.shift(timedelta(minutes=1))
+    assert not client.get(TIP).soup.select("main [role=status]"), "once, and not for ever"
 
 
 @pytest.mark.requirement(19, 28, 32)
