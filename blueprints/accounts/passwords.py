@@ -135,6 +135,5 @@ def _arrive(session: Session, account: Account, password_hash: str) -> None:
 def change(session: Session, account: Account, password_hash: str) -> None:
     """Set the password and tell the person, who may not be the one who did it."""
     accounts.change_password(session, account, password_hash)
-    person = accounts.person(session, account)
-    letter = {"to": person.email, "name": person.name, "locale": account.locale}
+    letter = accounts.addressed(session, account)
     outbox.post(session, "mail.password_changed", letter, at=now(), about=account.subject_id)

@@ -134,8 +134,7 @@ def open_account(
     if not known.terms_accepted:
         arriving.invite(session, known, at=at)
         return nothing
-    owner = accounts.person(session, known)
-    letter = {"to": owner.email, "name": owner.name, "locale": known.locale}
+    letter = accounts.addressed(session, known)
     outbox.post(session, "mail.already_registered", letter, at=at, about=known.subject_id)
     return nothing
 

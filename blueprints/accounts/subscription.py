@@ -57,12 +57,9 @@ def _last_day(running: Subscription, at: datetime) -> date:
 def _tell(session: Session, last: date, *, at: datetime) -> None:
     """Mail what was ended, and when the account goes, with the ledger's receipt."""
     own = mine(session)
-    person = accounts.person(session, own)
     entries = [entry.id for entry in subjects.entries(session, own.subject_id)]
     letter = {
-        "to": person.email,
-        "name": person.name,
-        "locale": own.locale,
+        **accounts.addressed(session, own),
         "ended_on": last,
         "due_on": subscriptions.erase_on(session, own.subject_id, at=at),
         "entries": entries[-1:],

@@ -12,15 +12,13 @@ import hmac
 import secrets
 from collections.abc import Mapping
 from datetime import date, timedelta
-from typing import Any
 from uuid import UUID, uuid4
 
 import structlog
-from sqlalchemy import Table, select
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from database import table_of
+from database import inserting, table_of
 from domain.analytics.models import UsageKey, UsageMonth
 from domain.keys import KEY_BYTES, DoesNotOpen, Keyring, keyring
 from domain.sealed import Sealed
@@ -84,12 +82,6 @@ def of_member(session: Session, subject_id: UUID) -> list[bytes]:
     counted. Raises KeyServiceError."""
     key = session.scalar(select(UsageKey.key).where(UsageKey.subject_id == subject_id))
     return [] if key is None else [pseudonym(key, month) for month in month_keys(session).values()]
-
-
-def inserting(session: Session, table: Table) -> Any:
-    """An INSERT that can say what to do where the row is there already."""
-    postgres = session.get_bind().dialect.name == "postgresql"
-    return postgresql.insert(table) if postgres else sqlite.insert(table)
 
 
 def _context(row: UUID) -> bytes:

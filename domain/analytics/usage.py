@@ -17,7 +17,7 @@ from uuid import UUID, uuid4
 from sqlalchemy import ColumnElement, Select, bindparam, delete, or_, select
 from sqlalchemy.orm import Session
 
-from database import table_of
+from database import inserting, table_of
 from domain.analytics import pseudonyms
 from domain.analytics.models import UsageEvent, UsageKey
 from domain.consent.decisions import DecisionState
@@ -69,7 +69,7 @@ def begin(
     if expires_at is not None:
         at, expires_at = _midnight(at), _midnight(expires_at)
     by = _KEY.c.subject_id if browser is None else _KEY.c.browser
-    statement = pseudonyms.inserting(session, _KEY).values(
+    statement = inserting(session, _KEY).values(
         id=uuid4(),
         subject_id=subject_id,
         browser=browser_hash(browser) if browser is not None else None,

@@ -166,6 +166,12 @@ def person(session: Session, account: Account) -> Person:
     )
 
 
+def addressed(session: Session, account: Account) -> dict[str, Any]:
+    """What the payload of every mail to an account's owner begins with."""
+    owner = person(session, account)
+    return {"to": owner.email, "name": owner.name, "locale": account.locale}
+
+
 def pending_email(session: Session, account: Account) -> str | None:
     """The new address that its owner has not confirmed yet."""
     key = _key(session, account)

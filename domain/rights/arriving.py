@@ -18,7 +18,6 @@ _RULE = "unconfirmed"
 
 def invite(session: Session, account: Account, *, at: datetime) -> None:
     """Mail the link. It works as long as an unconfirmed account stays, and voids the one before."""
-    person = accounts.person(session, account)
     lifetime = purposes(session).retention[_RULE].until(account.opened_at) - at
     token = signed_links.issue(
         session,
@@ -29,9 +28,7 @@ def invite(session: Session, account: Account, *, at: datetime) -> None:
         at=at,
     )
     letter = {
-        "to": person.email,
-        "name": person.name,
-        "locale": account.locale,
+        **accounts.addressed(session, account),
         "token": token,
         "days": max(1, round(lifetime / timedelta(days=1))),
     }

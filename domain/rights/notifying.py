@@ -18,8 +18,7 @@ from uuid import UUID
 from sqlalchemy import Select, select
 from sqlalchemy.orm import Session
 
-from database import Database, table_of
-from domain.analytics.pseudonyms import inserting
+from database import Database, inserting, table_of
 from domain.apart import apart
 from domain.consent import notices
 from domain.consent.changes import Change, changes
@@ -113,11 +112,8 @@ def _tell(
     account = accounts.of_subject(session, subject_id)
     if account is None or session.scalar(mine) is None:
         return False
-    person = accounts.person(session, account)
     letter = {
-        "to": person.email,
-        "name": person.name,
-        "locale": account.locale,
+        **accounts.addressed(session, account),
         "notice": change.kind,
         "effective_on": change.date,
         "new": change.new[account.locale],

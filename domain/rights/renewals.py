@@ -72,11 +72,8 @@ def _ask(session: Session, subject_id: UUID, at: datetime) -> bool:
     account = accounts.of_subject(session, subject_id)
     if account is None or session.scalar(mine) is None:
         return False
-    person = accounts.person(session, account)
     letter = {
-        "to": person.email,
-        "name": person.name,
-        "locale": account.locale,
+        **accounts.addressed(session, account),
         "asked": _asked(session, renewing.note_asked(session, subject_id, at=at), account, at),
     }
     outbox.post(session, LETTER, letter, at=at, about=subject_id)

@@ -127,11 +127,8 @@ def take_receipts(session: Session, payload: Mapping[str, Any], at: datetime) ->
     account = accounts.of_subject(session, subject_id)
     if account is None or not accounts.is_confirmed(session, account):
         return
-    person = accounts.person(session, account)
     letter = {
-        "to": person.email,
-        "name": person.name,
-        "locale": account.locale,
+        **accounts.addressed(session, account),
         "entries": payload["entries"],
     }
     outbox.post(session, "mail.choices", letter, at=at, about=subject_id)

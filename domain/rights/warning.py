@@ -52,11 +52,8 @@ def _letter(session: Session, scope: Scope, subject_id: Any) -> dict[str, Any]:
     goes = subscriptions.erase_on(session, subject_id, at=scope.at)
     if account is None or goes is None:
         raise ValueError("nobody to warn")  # cannot be: both were just asked for
-    person = accounts.person(session, account)
     return {
-        "to": person.email,
-        "name": person.name,
-        "locale": account.locale,
+        **accounts.addressed(session, account),
         "due_on": goes.isoformat(),
         "kept": held.told(session, subject_id),
     }
