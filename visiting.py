@@ -17,12 +17,10 @@ from typing import Any, cast
 from uuid import UUID
 
 from flask import Response, after_this_request, g, request
-from sqlalchemy import bindparam, select
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
 from domain.analytics import usage
-from domain.analytics.models import UsageKey
 from domain.consent import presentations, visitors
 from domain.consent.decisions import DecisionState
 from domain.consent.errors import NoNotice
@@ -51,7 +49,6 @@ from extensions import (
 CHOICE, COUNTING = "choice", "counting"
 # The pages that ask. Every page leads to /consent, where everybody can choose at any time.
 ASKING = frozenset({"site.front", "site.tips", "site.tip"})
-_KEY = select(UsageKey.id).where(UsageKey.browser == bindparam("browser"))
 # So long after it was made a page says of a choice that it is saved.
 _JUST = timedelta(seconds=30)
 _MARK = re.compile(r"[A-Za-z0-9_-]{32}")
@@ -85,8 +82,7 @@ def standing() -> Choice | None:
     made, mark = choice(), counting_token()
     if made is None or usage.PURPOSE not in made.yes(at=now()):
         return made
-    key = {"browser": usage.browser_hash(mark)} if mark else None
-    if key is not None and database().first(_KEY, key) is not None:
+    if mark and usage.has_key(database(), mark):
         return made
     others = {name: one for name, one in made.answers.items() if name != usage.PURPOSE}
     return replace(made, answers=others)

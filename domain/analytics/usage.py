@@ -17,7 +17,7 @@ from uuid import UUID, uuid4
 from sqlalchemy import ColumnElement, Select, bindparam, delete, or_, select
 from sqlalchemy.orm import Session
 
-from database import inserting, table_of
+from database import Database, inserting, table_of
 from domain.analytics import pseudonyms
 from domain.analytics.models import UsageEvent, UsageKey
 from domain.consent.decisions import DecisionState
@@ -42,6 +42,11 @@ class Kind(StrEnum):
 def browser_hash(token: str) -> bytes:
     """What stands in the database of what a browser's cookie holds."""
     return hashlib.sha256(token.encode()).digest()
+
+
+def has_key(database: Database, token: str) -> bool:
+    """Whether the browser whose cookie holds this token has a key; whoever ended it took it."""
+    return database.first(_OF_BROWSER, {"browser": browser_hash(token)}) is not None
 
 
 def begin(
@@ -157,6 +162,7 @@ def _end(session: Session, which: ColumnElement[bool]) -> int:
 
 
 _KEY, _EVENT = table_of(UsageKey), table_of(UsageEvent)
+_OF_BROWSER = select(_KEY.c.id).where(_KEY.c.browser == bindparam("browser"))
 _DECISION = table_of(CurrentDecision)
 _STATE = select(_DECISION.c.state).where(
     _DECISION.c.subject_id == bindparam("subject"), _DECISION.c.purpose_id == PURPOSE
