@@ -217,3 +217,12 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
     """Also when there is nothing at all."""
     with pytest.raises(ContentError, match=r"purposes\.toml"):
         purposes.load(tmp_path)
+
+
+@pytest.mark.requirement(44)
+def test_nothing_is_marketed_by_telephone_or_post(register: PurposeRegister) -> None:
+    """So there is nothing to wash against Reservasjonsregisteret: no purpose that rests on consent
+    has a telephone number or a postal address among its data."""
+    asked = {field for purpose in register.optional() for field in purpose.fields}
+    assert "email" in asked
+    assert not asked & {"phone", "address", "postal_code", "city"}
